@@ -1,0 +1,117 @@
+"""The camera: exposure, noise laws, saturation and bit depth."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from spt.optics import Camera
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def electrons(camera: Camera, grey: torch.Tensor) -> torch.Tensor:
+    return grey / (2**camera.bits - 1) * camera.saturation * camera.photoelectrons
+
+
+def test_mean_grey_level_is_set_by_the_exposure():
+    # The mean signal is a sixth of full well: 255 / 6 = 42.5.
+    frames = Camera().expose(torch.full((4, 128, 128), 1e-7), seeded())
+    assert frames.mean().item() == pytest.approx(42.5, rel=5e-3)
+
+
+def test_every_frame_of_a_batch_is_exposed_alone():
+    ramp = torch.rand(1, 64, 64, generator=seeded(1))
+    frames = Camera().expose(torch.cat([ramp, 1e3 * ramp, 1e-6 * ramp]), seeded(2))
+    assert frames.mean((1, 2)).tolist() == pytest.approx([42.5] * 3, rel=0.02)
+
+
+def test_shape_is_kept():
+    assert Camera().expose(torch.rand(2, 1, 31, 48, generator=seeded()), seeded()).shape == (2, 1, 31, 48)
+
+
+def test_dynamic_range_and_saturation():
+    """A tenth of the pixels would reach 10x the mean: they clip at full well, 6x; dark ones stop at zero."""
+    intensity = torch.zeros(100, 100)
+    intensity[:10] = 1.0
+    frame = Camera().expose(intensity, seeded(3))
+    assert (frame[:10] == 255).all()
+    assert frame[10:].min() == 0
+    # Darkness holds read noise only: 2 electrons RMS, cut at zero; a grey level is 4.7 electrons.
+    assert frame[10:].max() <= 2
+
+
+@pytest.mark.parametrize("saturation", [2.0, 6.0])
+def test_grey_levels_scale_with_full_well(saturation):
+    frame = Camera(read_noise=0, saturation=saturation).expose(torch.ones(128, 128), seeded(4))
+    assert frame.mean().item() == pytest.approx(255 / saturation, rel=0.01)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 12, 16])
+def test_bit_depth(bits):
+    ramp = torch.linspace(0, 20, 128**2).square().reshape(128, 128)
+    frame = Camera(bits=bits, saturation=2.0).expose(ramp, seeded(5))
+    assert torch.equal(frame, frame.round())
+    assert frame.min() == 0
+    assert frame.max() == 2**bits - 1
+
+
+def test_eight_bits_use_every_level():
+    ramp = torch.linspace(0, 1, 256**2).reshape(256, 256)
+    assert len(Camera(saturation=1.9).expose(ramp, seeded(6)).unique()) == 256
+
+
+@pytest.mark.parametrize("read_noise", [0.0, 10.0])
+def test_photon_transfer(read_noise):
+    """Variance against mean signal [electrons]: slope 1 is shot noise, the intercept read noise squared."""
+    camera = Camera(photoelectrons=400.0, read_noise=read_noise, bits=16)
+    levels = torch.linspace(0.2, 1.8, 9)
+    frame = electrons(camera, camera.expose(levels[:, None].expand(9, 100_000), seeded(7)))
+    mean, variance = frame.mean(1).double().numpy(), frame.var(1).double().numpy()
+    assert mean == pytest.approx(400 * levels.numpy(), rel=0.01)
+    slope, intercept = np.polyfit(mean, variance, 1)
+    assert slope == pytest.approx(1, abs=0.02)
+    assert intercept == pytest.approx(read_noise**2, abs=8)
+
+
+def test_read_noise_alone():
+    """Shot noise is 0.3 % of the variance here; the dark tail below zero is 7 sigma away."""
+    camera = Camera(photoelectrons=20_000.0, read_noise=2_800.0, bits=16)
+    frame = electrons(camera, camera.expose(torch.ones(256, 256), seeded(8)))
+    assert frame.std().item() == pytest.approx(math.sqrt(2_800**2 + 20_000), rel=0.01)
+
+
+def test_a_bright_noiseless_camera_is_linear():
+    intensity = torch.rand(64, 64, generator=seeded(9), dtype=torch.float64)
+    camera = Camera(photoelectrons=1e12, read_noise=0, bits=16)
+    frame = camera.expose(intensity, seeded(10))
+    assert frame.dtype == torch.float64
+    expected = intensity / intensity.mean() / 6 * 65535
+    # Half a level of rounding, plus noise of 1e-6 of the signal.
+    assert (frame - expected).abs().max() < 0.6
+
+
+def test_noise_follows_the_generator_and_nothing_else():
+    camera, intensity, before = Camera(), torch.rand(32, 32, generator=seeded(11)), torch.get_rng_state()
+    first, second = (camera.expose(intensity, seeded(12)) for _ in range(2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, camera.expose(intensity, seeded(13)))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"photoelectrons": 0.0}, {"read_noise": -1.0}, {"saturation": 0.0}, {"photoelectrons": math.nan}],
+)
+def test_refuses_settings_out_of_range(setting):
+    with pytest.raises(ValueError, match="a camera needs photoelectrons > 0, read_noise >= 0 and saturation > 0"):
+        Camera(**setting)
+
+
+@pytest.mark.parametrize("bits", [0, 17])
+def test_refuses_a_bit_depth_out_of_range(bits):
+    with pytest.raises(ValueError, match=f"bits must lie between 1 and 16, got {bits}"):
+        Camera(bits=bits)
