@@ -1,0 +1,36 @@
+"""Weighted sums of losses."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class CompoundLoss(nn.Module):
+    """``sum(weight * loss(logits, target))``: a new pair is one yaml file.
+
+    Args:
+        losses: the losses, each called with (logits, target).
+        weights: one finite, non-negative number a loss.
+    Raises:
+        ValueError: if the lengths differ, nothing is given, or a weight is negative or not finite.
+    """
+
+    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
+        super().__init__()
+        if not losses or len(losses) != len(weights):
+            raise ValueError(
+                f"a compound needs one weight a loss, got {len(losses)} losses and {len(weights)} weights."
+            )
+        if not all(0 <= w < float("inf") for w in weights):
+            raise ValueError(f"weights must be finite and not negative, got {list(weights)}.")
+        self.losses = nn.ModuleList(losses)
+        self.weights = tuple(float(w) for w in weights)
+
+    def forward(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+        """Return the scalar loss."""
+        terms = [w * loss(logits, target) for w, loss in zip(self.weights, self.losses, strict=True)]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return total

@@ -1,0 +1,105 @@
+"""Image metrics, one value an image: predictions and targets are (b, 1, h, w) in [0, 1]."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+PSNR_CAP = 100.0
+
+
+def pcc(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Pearson correlation coefficient per image, in [-1, 1]; 0 where either image is constant.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: Pearson's r. Differs: the value 0 of a constant image, where r is undefined.
+    """
+    p, t = (x - x.mean(1, keepdim=True) for x in _pixels(pred, target))
+    product = p.norm(dim=1) * t.norm(dim=1)
+    return torch.where(product > 1e-12, (p * t).sum(1) / product.clamp(min=1e-12), 0.0)
+
+
+def psnr(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Peak signal-to-noise ratio per image [dB] at data range 1, ``-10 log10(MSE)``, at most 100 dB.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the notes, 图像质量评估, with MAX = 1. Differs: capped, so that a perfect image keeps the mean finite.
+    """
+    p, t = _pixels(pred, target)
+    return (-10 * (p - t).square().mean(1).log10()).clamp(max=PSNR_CAP)
+
+
+def ji(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5) -> Float[Tensor, " b"]:
+    """Jaccard index per image of both images thresholded (>= threshold); 1 where both are empty.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: Jaccard (1912), |A and B| / |A or B|. Differs: nothing.
+    """
+    p, t = (x >= threshold for x in _pixels(pred, target))
+    union = (p | t).sum(1)
+    return torch.where(union > 0, (p & t).sum(1) / union.clamp(min=1), 1.0)
+
+
+def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Structural similarity per image at data range 1: Gaussian window of sigma 1.5, 11x11, no border padding.
+
+    Raises:
+        ValueError: if the shapes differ or an image is smaller than the window.
+    Source: Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 13, 600 (2004), eq. (13). Differs: nothing; equals
+        scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
+    """
+    _same_shape(pred, target)
+    if min(pred.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(pred.shape[-2:])}.")
+    p, t = pred.double(), target.double()
+    at = torch.arange(-5, 6, dtype=p.dtype, device=p.device)
+    window = torch.exp(-(at**2) / (2 * 1.5**2))
+    window = window / window.sum()
+
+    def blur(x: Tensor) -> Tensor:
+        flat = x.flatten(0, 1)[:, None]
+        flat = F.conv2d(F.conv2d(flat, window[None, None, :, None]), window[None, None, None, :])
+        return flat.view(x.shape[0], x.shape[1], *flat.shape[-2:])
+
+    mu_p, mu_t = blur(p), blur(t)
+    var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
+    c1, c2 = 0.01**2, 0.03**2
+    value = (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
+    return value.mean((1, 2, 3)).float()
+
+
+METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"pcc": pcc, "ssim": ssim, "ji": ji, "psnr": psnr}
+
+
+def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
+    """Every metric of every image."""
+    return {name: metric(pred, target).float() for name, metric in METRICS.items()}
+
+
+def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
+    """Mean, standard error over images and number of images; the error of a single image is 0.
+
+    Raises:
+        ValueError: if there are no images.
+    """
+    n = len(values)
+    if n == 0:
+        raise ValueError("no images to summarise.")
+    sem = values.double().std().item() / n**0.5 if n > 1 else 0.0
+    return {"mean": values.double().mean().item(), "sem": sem, "n": n}
+
+
+def _pixels(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    _same_shape(pred, target)
+    return pred.double().flatten(1), target.double().flatten(1)
+
+
+def _same_shape(pred: Tensor, target: Tensor) -> None:
+    if pred.shape != target.shape:
+        remedy = " Add the channel axis: target[:, None]." if pred.ndim == target.ndim + 1 else ""
+        raise ValueError(f"pred and target differ in shape: {tuple(pred.shape)} and {tuple(target.shape)}.{remedy}")

@@ -1,0 +1,177 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torchmetrics.functional import pearson_corrcoef
+from torchmetrics.functional.classification import binary_jaccard_index
+from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
+
+from spt.metrics import METRICS, ji, pcc, per_image, psnr, ssim, summary
+
+
+def image(*pixels: float) -> torch.Tensor:
+    return torch.tensor(pixels).view(1, 1, 2, -1)
+
+
+def pair(size: tuple[int, int] = (48, 64), n: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
+    """Smooth targets, and predictions of growing noise, so that the images differ in every metric."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(n, 1, *size, generator=generator)
+    target = torch.nn.functional.avg_pool2d(target, 5, 1, 2)
+    target = (target - target.amin((2, 3), True)) / (target.amax((2, 3), True) - target.amin((2, 3), True))
+    noise = torch.randn(n, 1, *size, generator=generator) * torch.linspace(0.02, 0.4, n).view(n, 1, 1, 1)
+    return (target + noise).clamp(0, 1), target
+
+
+def test_pcc_by_hand():
+    # Centred: 1/4, 1/4, -1/4, -1/4 and 3/4, -1/4, -1/4, -1/4.
+    r = pcc(image(0.75, 0.75, 0.25, 0.25), image(1.0, 0.0, 0.0, 0.0))
+    assert r.item() == pytest.approx(1 / math.sqrt(3), abs=1e-9)
+
+
+def test_pcc_equals_numpy_and_torchmetrics():
+    pred, target = pair()
+    reference = [np.corrcoef(p.ravel(), t.ravel())[0, 1] for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
+    np.testing.assert_allclose(pcc(pred, target), reference, atol=1e-6)
+    reference = [pearson_corrcoef(p.flatten(), t.flatten()) for p, t in zip(pred, target, strict=True)]
+    np.testing.assert_allclose(pcc(pred, target), reference, atol=1e-5)
+
+
+def test_pcc_ignores_scale_and_offset_but_not_sign():
+    pred, target = pair()
+    torch.testing.assert_close(pcc(0.2 + 0.3 * pred, target), pcc(pred, target), atol=1e-6, rtol=0)
+    torch.testing.assert_close(pcc(1 - pred, target), -pcc(pred, target), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, 0.7, 1.0])
+@pytest.mark.parametrize("size", [(200, 200), (17, 23)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_pcc_of_a_constant_image_is_zero(level, size, dtype):
+    constant, other = torch.full((1, 1, *size), level, dtype=dtype), torch.rand(1, 1, *size, dtype=dtype)
+    assert pcc(constant, other).item() == pcc(other, constant).item() == pcc(constant, constant).item() == 0
+
+
+def test_psnr_by_hand():
+    # MSE (0.04 + 0 + 0 + 0) / 4 = 0.01.
+    assert psnr(image(0.2, 0.0, 1.0, 0.5), image(0.0, 0.0, 1.0, 0.5)).item() == pytest.approx(20, abs=1e-5)
+    assert psnr(torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 4, 4)).item() == 0
+
+
+def test_psnr_equals_scikit_image_and_torchmetrics():
+    pred, target = pair()
+    reference = [peak_signal_noise_ratio(t, p, data_range=1) for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
+    np.testing.assert_allclose(psnr(pred, target), reference, atol=1e-5)
+    reference = [torchmetrics_psnr(p, t, data_range=1.0) for p, t in zip(pred, target, strict=True)]
+    np.testing.assert_allclose(psnr(pred, target), reference, atol=1e-4)
+
+
+def test_psnr_of_a_perfect_image_is_the_cap():
+    x = torch.rand(2, 1, 8, 8)
+    assert psnr(x, x).tolist() == [100, 100]
+    assert psnr(x, x + 1e-6).tolist() == [100, 100]
+
+
+def test_ji_by_hand():
+    # Lit: {0, 1} and {0, 2}; the threshold itself counts as lit.
+    assert ji(image(0.9, 0.5, 0.1, 0.49), image(1.0, 0.0, 0.5, 0.0)).item() == pytest.approx(1 / 3)
+    assert ji(image(0.9, 0.5, 0.1, 0.49), image(1.0, 0.0, 0.5, 0.0), threshold=0.6).item() == 1
+
+
+def test_ji_equals_torchmetrics():
+    pred, target = pair()
+    reference = [binary_jaccard_index(p, (t >= 0.5).int()) for p, t in zip(pred, target, strict=True)]
+    np.testing.assert_allclose(ji(pred, target), reference, atol=1e-6)
+
+
+def test_ji_of_empty_images():
+    empty, full = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    assert [
+        ji(empty, empty).item(),
+        ji(full, empty).item(),
+        ji(empty, full).item(),
+        ji(full, full).item(),
+    ] == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize("size", [(48, 64), (11, 11), (64, 33)])
+def test_ssim_equals_scikit_image(size):
+    pred, target = pair(size)
+    reference = [
+        structural_similarity(p[0], t[0], gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1)
+        for p, t in zip(pred.double().numpy(), target.double().numpy(), strict=True)
+    ]
+    np.testing.assert_allclose(ssim(pred, target), reference, atol=1e-5)
+
+
+def test_ssim_of_constant_images_is_the_luminance_term():
+    # No structure: (2 a b + c1) / (a^2 + b^2 + c1) with c1 = 1e-4.
+    a, b = torch.full((1, 1, 16, 16), 0.2), torch.full((1, 1, 16, 16), 0.6)
+    assert ssim(a, b).item() == pytest.approx(0.2401 / 0.4001, abs=1e-6)
+
+
+def test_ssim_of_a_perfect_image_is_one_and_order_does_not_matter():
+    pred, target = pair()
+    assert ssim(pred, pred).tolist() == [1, 1, 1, 1]
+    torch.testing.assert_close(ssim(pred, target), ssim(target, pred))
+
+
+def test_ssim_refuses_images_smaller_than_its_window():
+    with pytest.raises(ValueError, match=r"at least 11x11 px, got \(10, 40\)"):
+        ssim(torch.zeros(1, 1, 10, 40), torch.zeros(1, 1, 10, 40))
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_image_does_not_depend_on_its_batch(name):
+    pred, target = pair()
+    together = METRICS[name](pred, target)
+    assert together.shape == (4,)
+    assert len(set(together.tolist())) == 4
+    alone = torch.cat([METRICS[name](pred[i : i + 1], target[i : i + 1]) for i in range(4)])
+    torch.testing.assert_close(alone, together, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 1, 16, 16), (2, 2, 16, 16)])
+def test_shapes_that_differ_are_refused(name, shape):
+    with pytest.raises(ValueError, match=r"pred and target differ in shape: \(2, 1, 16, 16\) and"):
+        METRICS[name](torch.zeros(2, 1, 16, 16), torch.zeros(shape))
+
+
+def test_the_missing_channel_axis_is_named():
+    with pytest.raises(ValueError, match=r"Add the channel axis: target\[:, None\]"):
+        pcc(torch.zeros(2, 1, 16, 16), torch.zeros(2, 16, 16))
+
+
+@pytest.mark.parametrize("fill", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.0, 1.0)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_per_image_is_finite_on_constant_images(fill, dtype):
+    pred, target = (torch.full((1, 1, 16, 16), f, dtype=dtype) for f in fill)
+    values = per_image(pred, target)
+    assert list(values) == ["pcc", "ssim", "ji", "psnr"]
+    assert all(v.dtype == torch.float32 and v.isfinite().all() for v in values.values())
+
+
+def test_per_image_in_half_precision_equals_float32():
+    # 65,536 squares of small numbers: sums in float16 overflow or vanish.
+    pred, target = (x.half() for x in pair((256, 256), n=2))
+    for half, full in zip(
+        per_image(pred, target).values(), per_image(pred.float(), target.float()).values(), strict=True
+    ):
+        torch.testing.assert_close(half, full)
+
+
+def test_summary_by_hand():
+    # Standard deviation of 1, 2, 3, 4 with n - 1: sqrt(5/3); error sqrt(5/3) / 2.
+    result = summary(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    assert result == {"mean": 2.5, "sem": pytest.approx(math.sqrt(5 / 12), abs=1e-9), "n": 4}
+
+
+def test_summary_of_one_image_has_no_error():
+    assert summary(torch.tensor([0.25])) == {"mean": 0.25, "sem": 0.0, "n": 1}
+
+
+def test_summary_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no images"):
+        summary(torch.tensor([]))

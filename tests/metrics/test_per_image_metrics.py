@@ -1,0 +1,109 @@
+import pytest
+import torch
+from torch.utils.data import DistributedSampler
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from spt.metrics import PerImageMetrics, per_image
+
+N = 7  # does not divide by two processes
+
+
+@pytest.fixture(scope="module")
+def split() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(N, 1, 16, 16, generator=generator)
+    noise = torch.linspace(0.05, 1, N).view(N, 1, 1, 1)
+    return (target + noise * torch.rand(N, 1, 16, 16, generator=generator)).clamp(0, 1), target
+
+
+@pytest.fixture(scope="module")
+def expected(split) -> dict[str, float]:
+    return {name: values.double().mean().item() for name, values in per_image(*split).items()}
+
+
+def collect(split, *batches: list[int]) -> PerImageMetrics:
+    metric = PerImageMetrics()
+    for batch in batches:
+        metric.update(split[0][batch], split[1][batch], torch.tensor(batch))
+    return metric
+
+
+def values(metric: PerImageMetrics) -> dict[str, float]:
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
+def test_psnr_is_the_mean_of_images_and_not_the_pooled_one():
+    # Errors of 0.1 and 0.01: 20 dB and 40 dB, mean 30; the pooled MSE 0.00505 would give 22.97.
+    target = torch.full((2, 1, 16, 16), 0.5)
+    pred = target + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
+    metric = PerImageMetrics()
+    metric.update(pred, target, torch.arange(2))
+    assert metric.compute()["psnr"].item() == pytest.approx(30, abs=1e-4)
+    assert peak_signal_noise_ratio(pred, target, data_range=1.0).item() == pytest.approx(22.967, abs=1e-3)
+
+
+def test_ji_is_the_mean_of_images_and_not_the_pooled_one():
+    # A large object met (1) and a small one missed (0): mean 1/2; pooled 128 of 132.
+    target, pred = torch.zeros(2, 1, 16, 16), torch.zeros(2, 1, 16, 16)
+    target[0, 0, :8] = pred[0, 0, :8] = 1
+    target[1, 0, 0, :2] = pred[1, 0, 1, :2] = 1
+    metric = PerImageMetrics()
+    metric.update(pred, target, torch.arange(2))
+    assert metric.compute()["ji"].item() == 0.5
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [[0, 1, 2, 3, 4, 5, 6]],
+        [[0, 1, 2], [3, 4, 5], [6]],
+        [[6, 2], [5, 0, 1, 3], [4]],
+        [[0, 1, 2, 3], [4, 5, 6, 0]],
+        [[3, 3, 3, 1], [0, 6, 5, 4], [2, 6, 6]],
+    ],
+    ids=["one batch", "last batch short", "any order", "padded", "repeats everywhere"],
+)
+def test_every_image_counts_once_however_it_is_batched(split, expected, batches):
+    assert values(collect(split, *batches)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_split_is_one_where_repeats_would_show(split, expected):
+    per = per_image(*split)["psnr"]
+    assert abs(torch.cat([per, per[:1]]).mean().item() - expected["psnr"]) > 0.1
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_two_processes_give_what_one_gives(split, expected, shuffle):
+    samplers = [DistributedSampler(range(N), num_replicas=2, rank=r, shuffle=shuffle) for r in range(2)]
+    shares = [list(sampler) for sampler in samplers]
+    assert sum(len(share) for share in shares) == N + 1  # one image was repeated
+    here, there = (collect(split, share[:3], share[3:]) for share in shares)
+    other = {name: torch.cat(state) for name, state in there.metric_state.items()}
+    gathered = iter(other.values())
+
+    # What torch.distributed does: every process sends its concatenated states, in the order they were added.
+    here.distributed_available_fn = lambda: True
+    here.dist_sync_fn = lambda state, group: [state, next(gathered)]
+    assert values(here) == pytest.approx(expected, abs=1e-5)
+
+
+def test_calling_returns_the_batch_and_keeps_the_whole(split, expected):
+    metric = PerImageMetrics()
+    first = metric(split[0][:3], split[1][:3], torch.arange(3))
+    metric(split[0][3:], split[1][3:], torch.arange(3, N))
+    assert first["pcc"].item() == pytest.approx(per_image(split[0][:3], split[1][:3])["pcc"].mean().item(), abs=1e-6)
+    assert values(metric) == pytest.approx(expected, abs=1e-5)
+
+
+def test_reset_forgets(split, expected):
+    metric = collect(split, [0, 1, 2])
+    metric.compute()
+    metric.reset()
+    metric.update(*split, torch.arange(N))
+    assert values(metric) == pytest.approx(expected, abs=1e-5)
+
+
+def test_names_and_shapes(split):
+    result = collect(split, list(range(N))).compute()
+    assert list(result) == ["pcc", "ssim", "ji", "psnr"]
+    assert all(value.shape == () and value.dtype == torch.float32 for value in result.values())
