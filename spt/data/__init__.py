@@ -1,0 +1,1 @@
+"""Pairs of speckle and object: sources, preparation, splits, loaders."""

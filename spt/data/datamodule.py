@@ -1,0 +1,90 @@
+"""The Lightning data module: a source, a preparation, and loaders whose order depends on (seed, epoch) alone."""
+
+from typing import Protocol
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, DistributedSampler
+
+from spt.data.pairs import Pairs, PairsDataset, Sample, collate
+from spt.data.preparation import Preparation
+
+
+class Source(Protocol):
+    """Whatever yields the pairs of every split."""
+
+    @property
+    def size(self) -> int:
+        """Side of speckles and objects [px]."""
+
+    def prepare(self) -> None:
+        """Do once what is slow: simulate, download, check."""
+
+    def load(self) -> dict[str, Pairs]:
+        """Return split name to pairs; ``train`` is one of them."""
+
+
+class SpeckleDataModule(LightningDataModule):
+    """Loaders over the splits of a source.
+
+    Args:
+        source: where the pairs come from.
+        preparation: what happens to a speckle before the network.
+        batch_size: pairs of a batch.
+        workers: loader processes; 0 loads in the training process, best for data in memory.
+        seed: seeds the order of the training pairs together with the epoch, so that a continued run repeats it.
+    Raises:
+        ValueError: if ``batch_size`` or ``workers`` is out of range.
+    """
+
+    def __init__(
+        self, source: Source, preparation: Preparation, batch_size: int = 16, workers: int = 0, seed: int = 0
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
+        if workers < 0:
+            raise ValueError(f"data.workers must be 0 or more, got {workers}.")
+        self.source, self.preparation = source, preparation
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.splits: dict[str, Pairs] = {}
+
+    def prepare_data(self) -> None:
+        """Let the source do its slow work, once a machine."""
+        self.source.prepare()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Load the splits."""
+        if not self.splits:
+            self.splits = self.source.load()
+
+    @property
+    def validation_splits(self) -> list[str]:
+        """Splits that are watched during training: all but ``train`` and the ``test_`` splits."""
+        return [name for name in self.splits if name != "train" and not name.startswith("test_")]
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
+        loader = self._loader("train", shuffle=True)
+        assert isinstance(loader.sampler, DistributedSampler)
+        if self.trainer is not None:
+            loader.sampler.set_epoch(self.trainer.current_epoch)
+        return loader
+
+    def val_dataloader(self) -> list[DataLoader[Sample]]:
+        """One loader a validation split, in the order of ``validation_splits``."""
+        return [self._loader(name) for name in self.validation_splits]
+
+    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
+        dataset = PairsDataset(self.splits[split], self.preparation)
+        world, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
+        sampler: DistributedSampler[Sample] = DistributedSampler(dataset, world, rank, shuffle=shuffle, seed=self.seed)
+        return DataLoader(
+            dataset,
+            self.batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=collate,
+            drop_last=shuffle and len(dataset) // world >= self.batch_size,
+            pin_memory=self.trainer is not None and self.trainer.strategy.root_device.type == "cuda",
+            persistent_workers=self.workers > 0,
+        )

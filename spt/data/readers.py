@@ -1,0 +1,38 @@
+"""One file to arrays, with an error that names the file when it is not what was expected."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Read named arrays of an ``.npz`` file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is truncated, of another format, or holds Python objects.
+        KeyError: if an array is missing; the message lists those that are there.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there. Check the path (data.source.root, SPT_DATA).")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            missing = [name for name in names if name not in archive]
+            if missing:
+                raise KeyError(f"{path} holds no array {missing[0]!r}, only {sorted(archive)}.")
+            return {name: archive[name] for name in names}
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OSError,
+    ) as error:
+        raise ValueError(
+            f"{path} cannot be read as .npz: truncated, or another format ({error}). Restore or delete the file."
+        ) from error

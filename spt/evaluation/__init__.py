@@ -1,0 +1,1 @@
+"""Judging reconstructions: baselines, scores, pictures, reports."""

@@ -1,0 +1,46 @@
+"""Where a run keeps what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths inside the folder of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The composed configuration."""
+        return self.path / ".hydra" / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the epoch with the best monitored value."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """Complete state after the last finished epoch."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def history(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def metrics(self) -> Path:
+        """Final scores."""
+        return self.path / "metrics.json"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "figures"

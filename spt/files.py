@@ -1,0 +1,31 @@
+"""Files that are either whole or absent."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its place when the block ends well.
+
+    An error or an interruption removes the temporary file and leaves an older ``path`` as it was.
+
+    Raises:
+        OSError: if the folder cannot be written or the disk is full; the message names ``path``.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise OSError(
+            error.errno, f"cannot write ({error.strerror or error}). Nothing half-written was left", str(path)
+        ) from error
+    finally:
+        with suppress(OSError):  # where the folder is a file there is no part, and the error above says more
+            part.unlink()

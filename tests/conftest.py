@@ -1,0 +1,69 @@
+"""What several tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+import spt  # noqa: F401  registers the typed root and the resolvers
+
+ROOT = Path(__file__).parents[1]
+
+TINY = [
+    "data.source.train=24",
+    "data.source.validation=8",
+    "data.source.setup.window=32",
+    "data.source.setup.grid=64",
+    "data.batch_size=8",
+    "model.width=4",
+    "trainer.max_epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+]
+"""Overrides that make the default configuration train in a second: 32 px, 24 pairs, 3 steps an epoch."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Simulated sets of the tests, away from the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    os.environ["SPT_CACHE"] = str(folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of the measured speckles; skips where there are none."""
+    root = os.environ.get("SPT_DATA")
+    if not root:
+        pytest.skip("SPT_DATA is not set: the measured speckles are not part of the repository")
+    return Path(root)
+
+
+def composed(*overrides: str) -> DictConfig:
+    """Compose the root configuration as the command line would."""
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return compose("train", list(overrides))
+
+
+def train_py(*arguments: str, cwd: Path = ROOT, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run train.py as a user would."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *arguments],
+        cwd=cwd,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
