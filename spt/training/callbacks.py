@@ -1,0 +1,205 @@
+"""What happens beside the training: pictures, history, speed, seeds, guards."""
+
+import csv
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from spt.data.pairs import Pairs, Sample
+from spt.data.preparation import Preparation
+from spt.evaluation import pictures
+from spt.evaluation.predict import predict_pairs
+from spt.files import atomic
+
+log = logging.getLogger(__name__)
+
+
+def tensorboard(trainer: Trainer) -> Any | None:
+    """The SummaryWriter of the first TensorBoard logger, if there is one on this process."""
+    writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    return writers[0] if writers and trainer.is_global_zero else None
+
+
+class EpochSeed(Callback):
+    """Seeds every epoch by (seed, epoch, process), so that an epoch repeated after a crash draws the same numbers."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Seed Python, NumPy and torch."""
+        seed = (self.seed * 1_000_003 + trainer.current_epoch * 1009 + trainer.global_rank) % 2**32
+        seed_everything(seed, workers=True, verbose=False)
+
+
+class FiniteLoss(Callback):
+    """Stops a run whose loss is NaN or infinite, and names the step and the samples."""
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int
+    ) -> None:
+        """Check the loss of the step that was just made.
+
+        Raises:
+            ValueError: if it is not finite.
+        """
+        if not torch.isfinite(outputs["loss"]):
+            where = f"epoch {trainer.current_epoch}, step {trainer.global_step}"
+            raise ValueError(
+                f"the loss became {outputs['loss'].item()} in {where}, on samples {batch['index'].tolist()} of train. "
+                "checkpoints/last.ckpt holds the epoch before. Lower optimizer.lr or set trainer.precision=32-true, "
+                "then continue with run=<folder>."
+            )
+
+
+class Speed(Callback):
+    """Says which device works, how many samples a second, and how long the run will take."""
+
+    def __init__(self, warm_up: int = 3, measured: int = 10) -> None:
+        self.warm_up, self.measured = warm_up, measured
+        self.samples_per_second = float("nan")
+        self._seen, self._samples, self._since = 0, 0, 0.0
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Name the device and the precision."""
+        device = trainer.strategy.root_device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
+        log.info(
+            "Device: %s (%s), processes %d, precision %s.",
+            device,
+            name,
+            trainer.world_size,
+            trainer.precision,
+        )
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int
+    ) -> None:
+        """Time the first steps after the warm-up, then report once."""
+        self._seen += 1
+        if self._seen == self.warm_up:
+            self._since = self._now(trainer)
+        if self.warm_up < self._seen <= self.warm_up + self.measured:
+            self._samples += len(batch["index"]) * trainer.world_size
+        if self._seen == self.warm_up + self.measured:
+            self.samples_per_second = self._samples / (self._now(trainer) - self._since)
+            self._report(trainer, len(batch["index"]) * trainer.world_size)
+
+    @staticmethod
+    def _now(trainer: Trainer) -> float:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def _report(self, trainer: Trainer, batch: int) -> None:
+        left = (int(trainer.estimated_stepping_batches) - trainer.global_step) * batch / self.samples_per_second
+        log.info("%.1f samples/s; training will take about %s more.", self.samples_per_second, _minutes(left))
+        if trainer.strategy.root_device.type == "cpu" and left > 300:
+            log.info("No GPU is used. `python train.py experiment=quick` shows a result in under 5 minutes on 2 cores.")
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+
+
+class History(Callback):
+    """One row an epoch in ``metrics.csv``; a continued run drops the rows of the epochs it repeats."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Append the epoch's means and log them in one line."""
+        if not trainer.is_global_zero:
+            return
+        values = {
+            name: value.item() if isinstance(value, Tensor) else value
+            for name, value in sorted(trainer.callback_metrics.items())
+            if "/" in name and not name.startswith("lr-") and not name.endswith("_step") and name != "train/loss"
+        }
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step} | {
+            name.removesuffix("_epoch"): f"{value:.6g}" for name, value in values.items()
+        }
+        rows = [old for old in self._rows() if int(old["epoch"]) < trainer.current_epoch]
+        with atomic(self.path) as part, part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(row), restval="", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows([*rows, row])
+        shown = {k: v for k, v in row.items() if k == "train/loss" or k.endswith("/pcc")}
+        log.info("epoch %d: %s", trainer.current_epoch, ", ".join(f"{k} {float(v):.3f}" for k, v in shown.items()))
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
+
+class ContactSheets(Callback):
+    """Draws speckle | prediction | truth | error of every watched split to TensorBoard and to ``figures/``.
+
+    Args:
+        every: epochs between two sheets; the last epoch always has one.
+        images: images of a sheet.
+    """
+
+    def __init__(self, every: int = 1, images: int = 8) -> None:
+        if every < 1 or images < 1:
+            raise ValueError(f"callbacks.contact_sheets needs every >= 1 and images >= 1, got {every} and {images}.")
+        self.every, self.images = every, images
+        self.folder: Path | None = None
+        self.splits: dict[str, Pairs] = {}
+        self.preparation = Preparation()
+
+    def bind(self, folder: Path, splits: dict[str, Pairs], preparation: Preparation) -> None:
+        """Tell where to draw and from which pairs; a few images are taken from each split."""
+        self.folder, self.preparation = folder, preparation
+        for name, pairs in splits.items():
+            chosen = pictures.evenly(len(pairs), self.images)
+            self.splits[name] = Pairs(name, pairs.speckle[chosen], pairs.target[chosen], pairs.diffuser[chosen])
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw, on the first process."""
+        epoch = trainer.current_epoch
+        due = (epoch + 1) % self.every == 0 or epoch + 1 == trainer.max_epochs
+        if not (due and trainer.is_global_zero and self.folder):
+            return
+        writer = tensorboard(trainer)
+        for name, pairs in self.splits.items():
+            pred = predict_pairs(pl_module, pairs, self.preparation, self.images, pl_module.device)
+            sheet = pictures.contact_sheet(pairs.speckle, pred, pairs.images(), f"{name}, epoch {epoch}")
+            pictures.save(sheet, self.folder / f"{name}_last_epoch.png")
+            if writer:
+                writer.add_image(f"contact_sheet/{name}", sheet, epoch, dataformats="HWC")
+
+
+class ModelGraph(Callback):
+    """Writes the network's graph to TensorBoard when training starts."""
+
+    def __init__(self, speckle: Tensor) -> None:
+        self.speckle = speckle
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Trace one sample; a network that cannot be traced costs the graph, not the run."""
+        writer = tensorboard(trainer)
+        if writer is None:
+            return
+        was_training = pl_module.training
+        pl_module.eval()
+        try:
+            with warnings.catch_warnings():
+                # The size checks are constants of the one traced sample, as intended.
+                warnings.simplefilter("ignore", torch.jit.TracerWarning)
+                warnings.simplefilter("ignore", FutureWarning)
+                writer.add_graph(pl_module, self.speckle.to(pl_module.device), use_strict_trace=False)
+        except RuntimeError as error:
+            log.warning("No model graph in TensorBoard: %s", str(error).splitlines()[0])
+        pl_module.train(was_training)

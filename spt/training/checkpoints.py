@@ -1,0 +1,53 @@
+"""Checkpoints that survive whatever ends a run."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from spt.evaluation.run_folder import RunFolder
+from spt.files import atomic
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoint files are whole or absent: written beside their place, synchronised, then renamed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        """Write one checkpoint."""
+        with atomic(Path(path)) as part:
+            torch.save(checkpoint, part)
+
+
+class FirstCheckpoint(Callback):
+    """Writes ``last.ckpt`` before the first step, so that even a run stopped in its first epoch can be continued."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the checkpoint of a run that has none."""
+        if not trainer.strategy.broadcast(self.path.exists()):
+            trainer.save_checkpoint(self.path)
+
+
+def checkpoint_callbacks(folder: RunFolder, monitor: str, mode: str) -> list[Callback]:
+    """``best.ckpt`` by the monitored value and ``last.ckpt`` after every epoch."""
+    best = ModelCheckpoint(
+        folder.checkpoints,
+        folder.best.stem,
+        monitor=monitor,
+        mode=mode,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    last = ModelCheckpoint(
+        folder.checkpoints,
+        folder.last.stem,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    return [FirstCheckpoint(folder.last), best, last]

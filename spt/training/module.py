@@ -1,0 +1,77 @@
+"""The one LightningModule: it connects model, loss, head, metrics, optimizer and scheduler, and nothing more."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from spt.data.pairs import Sample
+from spt.heads import BinaryHead
+from spt.metrics import PerImageMetrics
+from spt.training.schedules import decay_groups
+
+
+class SpeckleModule(LightningModule):
+    """Trains any network that maps speckle to logits.
+
+    Args:
+        model: the network.
+        loss: called with (logits, encoded target).
+        head: what the channels mean.
+        optimizer: called with parameter groups.
+        scheduler: called with (optimizer, total_steps).
+        splits: names of the validation loaders, in their order.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: nn.Module,
+        head: BinaryHead,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer],
+        scheduler: Callable[[Optimizer, int], LRScheduler],
+        splits: Sequence[str],
+    ) -> None:
+        super().__init__()
+        self.model, self.loss, self.head = model, loss, head
+        self.optimizer, self.scheduler, self.splits = optimizer, scheduler, list(splits)
+        self.scores = nn.ModuleDict({split: PerImageMetrics() for split in splits})
+
+    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+        """Reconstruct images in [0, 1] from prepared speckles."""
+        return self.head.decode(self.model(speckle))
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """Return the loss of a batch."""
+        loss = self.loss(self.model(batch["speckle"]), self.head.encode(batch["target"]))
+        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["speckle"]))
+        return loss
+
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Collect metrics and loss of a batch of one split."""
+        split = self.splits[dataloader_idx]
+        logits = self.model(batch["speckle"])
+        loss = self.loss(logits, self.head.encode(batch["target"]))
+        scores = self.scores[split]
+        assert isinstance(scores, PerImageMetrics)
+        scores.update(self.head.decode(logits).float(), batch["target"], batch["index"])
+        self.log(f"{split}/loss", loss, add_dataloader_idx=False, batch_size=len(logits), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean of every metric of every split."""
+        for split, scores in self.scores.items():
+            assert isinstance(scores, PerImageMetrics)
+            for name, value in scores.compute().items():
+                self.log(f"{split}/{name}", value, prog_bar=f"{split}/{name}" == "val_seen/pcc")
+            scores.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Build optimizer and scheduler, stepped once a batch."""
+        optimizer = self.optimizer(decay_groups(self.model))
+        scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -1,0 +1,250 @@
+"""From a configuration to a trained network, its scores and its pictures."""
+
+import logging
+import signal
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from spt.command import Interrupted
+from spt.config import build
+from spt.data.datamodule import SpeckleDataModule
+from spt.evaluation import pictures, report
+from spt.evaluation.baselines import fit_baselines
+from spt.evaluation.predict import predict_pairs
+from spt.evaluation.run_folder import RunFolder
+from spt.heads import BinaryHead
+from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History, ModelGraph, Speed
+from spt.training.checkpoints import AtomicCheckpoints, checkpoint_callbacks
+from spt.training.module import SpeckleModule
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig, folder: RunFolder, resume: bool = False) -> float:
+    """Train, then judge the best epoch beside the baselines.
+
+    Args:
+        cfg: the composed configuration.
+        folder: where everything of this run is written.
+        resume: go on from ``last.ckpt``.
+    Returns:
+        The best value of ``cfg.monitor``.
+    Raises:
+        Interrupted: on Ctrl-C or SIGTERM, once ``last.ckpt`` is safe.
+    """
+    began = time.perf_counter()
+    torch.set_float32_matmul_precision("high")
+    _quiet_lightning()
+    with _sigterm_interrupts() as received:
+        try:
+            return _train(cfg, folder, resume, began)
+        except (KeyboardInterrupt, SystemExit):
+            raise _interruption(folder, terminated=bool(received)) from None
+
+
+def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> float:
+    seed_everything(cfg.seed, workers=True, verbose=False)
+    head: BinaryHead = build(cfg.head)
+    model: nn.Module = build(cfg.model)
+    data: SpeckleDataModule = build(cfg.data)
+    check_model(model, data.source.size, head.channels)
+    loss: nn.Module = build(cfg.loss)
+    optimizer, scheduler = build(cfg.optimizer), build(cfg.scheduler)
+    callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values()]
+    speed = Speed()
+    loggers: list[Logger] = [build(node, save_dir=str(folder.path)) for node in cfg.logger.values()]
+    checkpoints = checkpoint_callbacks(folder, cfg.monitor.name, cfg.monitor.mode)
+    watchers = [EpochSeed(cfg.seed), FiniteLoss(), speed, History(folder.history), *callbacks]
+    trainer: Trainer = build(
+        cfg.trainer,
+        callbacks=[
+            *watchers,
+            ModelGraph(torch.zeros(1, 1, data.source.size, data.source.size)),
+            *checkpoints,
+        ],
+        logger=loggers,
+        plugins=[AtomicCheckpoints()],
+        default_root_dir=str(folder.path),
+    )
+    if trainer.local_rank == 0:
+        data.prepare_data()
+    trainer.strategy.barrier()
+    data.setup()
+    log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
+    check_monitor(cfg.monitor.name, data.validation_splits)
+    for callback in callbacks:
+        if isinstance(callback, ContactSheets):
+            watched = {name: data.splits[name] for name in data.validation_splits}
+            callback.bind(folder.figures, watched, data.preparation)
+    if cfg.channels_last:
+        model.to(memory_format=torch.channels_last)
+    if cfg.compile:
+        model.compile()
+    module = SpeckleModule(model, loss, head, optimizer, scheduler, data.validation_splits)
+    parameters = sum(p.numel() for p in model.parameters())
+    log.info("Run folder: %s. Network: %s, %s parameters.", folder.path, type(model).__name__, f"{parameters:,}")
+    trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if resume else None, weights_only=True)
+    best = next(c for c in checkpoints if isinstance(c, ModelCheckpoint) and c.monitor)
+    if trainer.is_global_zero:
+        module.load_state_dict(torch.load(folder.best, map_location="cpu", weights_only=True)["state_dict"])
+        facts = {
+            "network": type(model).__name__,
+            "parameters": parameters,
+            "epochs": trainer.current_epoch,
+            "device": _device(trainer),
+            "precision": str(trainer.precision),
+            "samples_per_second": speed.samples_per_second,
+        }
+        scores = judge(module, data, folder, trainer, facts, began)
+        for logger in loggers:
+            _log_summary(logger, cfg, scores)
+    if best.best_model_score is None:
+        raise ValueError(f"nothing was trained: trainer.max_epochs = {trainer.max_epochs} left no epoch to run.")
+    return float(best.best_model_score)
+
+
+def judge(
+    module: SpeckleModule,
+    data: SpeckleDataModule,
+    folder: RunFolder,
+    trainer: Trainer,
+    facts: Mapping[str, Any],
+    began: float,
+) -> dict[str, report.Scores]:
+    """Score the network and the baselines on every split but ``train``; write metrics.json, pictures and the table."""
+    log.info("Judging the best epoch beside the baselines.")
+    device = trainer.strategy.root_device
+    module.eval().to(device)
+    fitted = fit_baselines(data.splits["train"], data.preparation)
+    scores, baselines = {}, {}
+    for name, pairs in data.splits.items():
+        if name == "train":
+            continue
+        pred = predict_pairs(module, pairs, data.preparation, data.batch_size, device)
+        scores[name] = report.score(pred, pairs.images())
+        baselines[name] = report.score_baselines(fitted, pairs)
+        chosen = pictures.evenly(len(pairs), 16)
+        title = f"{name}: {facts['network']}, PCC {scores[name]['pcc']['mean']:.3f} (mean of {len(pairs)} images)"
+        sheet = pictures.contact_sheet(pairs.speckle[chosen], pred[chosen], pairs.images()[chosen], title)
+        pictures.save(sheet, folder.figures / f"{name}.png")
+    run = {**facts, "seconds": round(time.perf_counter() - began, 1)}
+    report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
+    report.print_table(str(facts["network"]), scores, baselines)
+    log.info("Pictures: %s", ", ".join(str(folder.figures / f"{name}.png") for name in scores))
+    log.info("Scores: %s. TensorBoard: tensorboard --logdir %s", folder.metrics, folder.path / "tensorboard")
+    log.info("The whole run took %.0f s on %s.", run["seconds"], facts["device"])
+    return scores
+
+
+def check_model(model: nn.Module, size: int, channels: int) -> None:
+    """Run the network once on an empty image, so that a size it cannot take is refused before any data is made.
+
+    Raises:
+        ValueError: if the network refuses the size, or its logits have another shape than the head expects.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        logits = model(torch.zeros(1, 1, size, size))
+    model.train(was_training)
+    if logits.shape != (1, channels, size, size):
+        raise ValueError(
+            f"the network maps (1, 1, {size}, {size}) to {tuple(logits.shape)}, but the head expects "
+            f"(1, {channels}, {size}, {size}). Set model.out_channels=${{head.channels}}."
+        )
+
+
+def check_monitor(name: str, splits: list[str]) -> None:
+    """Refuse a monitor that no watched split logs.
+
+    Raises:
+        ValueError: naming the splits; unseen splits are refused because choosing an epoch by them would be tuning on
+            the test.
+    """
+    allowed = [split for split in splits if not split.endswith("_unseen")]
+    if name.split("/")[0] not in allowed:
+        raise ValueError(
+            f"monitor.name={name} is not a value of {', '.join(allowed)}. Example: monitor.name={allowed[0]}/pcc. "
+            "Unseen splits do not choose the epoch."
+        )
+
+
+def _quiet_lightning() -> None:
+    """Keep Lightning's warnings, once; its notes on idle accelerators and paid services say nothing of the run."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.setLevel(logging.WARNING)
+    # Raised inside Lightning on torch >= 2.12; nothing a user of spt can change.
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    # Data in memory need no workers, and a continued run writes into its own checkpoint folder on purpose.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, report.Scores]) -> None:
+    if not isinstance(logger, TensorBoardLogger):
+        return
+    final = {f"final/{split}/{name}": v["mean"] for split, values in scores.items() for name, v in values.items()}
+    logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(cfg)}\n```")
+    logger.log_hyperparams(dict(_flat(OmegaConf.to_container(cfg, resolve=True))), final)
+    logger.finalize("success")
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, node if isinstance(node, bool | int | float) else str(node)
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[list[int]]:
+    """Turn SIGTERM into KeyboardInterrupt while the block runs, and remember that it came."""
+    received: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread: the launcher that started it takes care of signals
+        yield received
+        return
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interruption(folder: RunFolder, terminated: bool) -> Interrupted:
+    code = 128 + (signal.SIGTERM if terminated else signal.SIGINT)
+    if not folder.last.exists():
+        return Interrupted("Interrupted before training began; there is nothing to continue.", code)
+    again = f"python train.py run={_shown(folder.path)}"
+    return Interrupted(f"Interrupted. {folder.last} holds the last finished epoch; continue with: {again}", code)
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

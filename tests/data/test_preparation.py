@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from spt.data.preparation import Preparation
+
+
+def test_literal():
+    # Amplitudes 0 1 2 3: mean 3/2, variance (9 + 1 + 1 + 9) / 4 / 3 = 5/3.
+    speckle = torch.tensor([[[0, 1], [4, 9]]], dtype=torch.uint8)
+    expected = torch.tensor([[[-1.5, -0.5], [0.5, 1.5]]]) / (5 / 3) ** 0.5
+    torch.testing.assert_close(Preparation()(speckle), expected)
+
+
+@pytest.mark.parametrize(
+    ("transform", "standardize", "expected"),
+    [
+        ("sqrt", False, [[0.0, 1.0], [2.0, 3.0]]),
+        ("none", False, [[0.0, 1.0], [4.0, 9.0]]),
+        ("none", True, [[-3.5 / 16.333333**0.5, -2.5 / 16.333333**0.5], [0.5 / 16.333333**0.5, 5.5 / 16.333333**0.5]]),
+    ],
+)
+def test_each_step_alone(transform, standardize, expected):
+    # Intensities 0 1 4 9: mean 7/2, variance (49 + 25 + 1 + 121) / 4 / 3 = 16.33.
+    speckle = torch.tensor([[[0.0, 1.0], [4.0, 9.0]]])
+    torch.testing.assert_close(Preparation(transform, standardize)(speckle), torch.tensor([expected]))
+
+
+def test_every_frame_is_standardised_on_its_own():
+    speckle = torch.rand(3, 1, 9, 14) * torch.tensor([1.0, 50.0, 9000.0]).view(3, 1, 1, 1)
+    prepared = Preparation()(speckle)
+    assert prepared.dtype == torch.float32
+    torch.testing.assert_close(prepared.mean((-2, -1)), torch.zeros(3, 1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(prepared.std((-2, -1)), torch.ones(3, 1))
+    for one, whole in zip(speckle, prepared, strict=True):
+        torch.testing.assert_close(Preparation()(one), whole)
+
+
+@pytest.mark.parametrize("transform", ["sqrt", "none"])
+@pytest.mark.parametrize("scale", [1e-14, 1e-6, 255.0, 1e9])
+def test_units_of_the_camera_do_not_matter(transform, scale):
+    speckle = torch.rand(2, 1, 31, 32)
+    prepare = Preparation(transform)
+    torch.testing.assert_close(prepare(speckle * scale), prepare(speckle), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("transform", ["sqrt", "none"])
+@pytest.mark.parametrize("side", [28, 64, 101])
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.0, 255.0, 12345.67, 65535.0])
+def test_a_constant_frame_becomes_zeros(transform, side, value):
+    """Its mean is off by rounding, and 1e-7 of a bright level divided by a tiny spread would be anything."""
+    speckle = torch.full((2, 1, side, side), value)
+    speckle[1] *= torch.rand(side, side)
+    prepared = Preparation(transform)(speckle)
+    assert (prepared[0] == 0).all()
+    if value:
+        assert prepared[1].std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_one_grey_level_in_one_pixel_is_contrast():
+    speckle = torch.full((1, 256, 256), 255, dtype=torch.uint8)
+    speckle[0, 5, 7] = 254
+    prepared = Preparation()(speckle)
+    assert prepared.std().item() == pytest.approx(1, abs=1e-3)
+    assert prepared[0, 5, 7].item() == pytest.approx(-255.998, abs=0.1)  # one of n px: -(n - 1) / sqrt(n)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0])
+@pytest.mark.parametrize("rest", [2.0, None])
+def test_bad_values_are_not_hidden(value, rest):
+    """Collate refuses what is not finite, so preparation must hand it on, constant frame or not."""
+    speckle = torch.rand(2, 1, 8, 8) if rest is None else torch.full((2, 1, 8, 8), rest)
+    speckle[1, 0, 3, 3] = value
+    prepared = Preparation()(speckle)
+    assert prepared[0].isfinite().all()
+    assert not prepared[1].isfinite().all()
+
+
+def test_the_input_is_left_alone():
+    speckle = torch.rand(1, 8, 8)
+    before = speckle.clone()
+    Preparation()(speckle)
+    Preparation("none")(speckle)
+    assert torch.equal(speckle, before)
+
+
+def test_unknown_transform():
+    with pytest.raises(ValueError, match=r"data.preparation.transform must be 'sqrt' or 'none', got 'log'"):
+        Preparation("log")

@@ -1,0 +1,85 @@
+import io
+
+import numpy as np
+import pytest
+
+from spt.data.readers import read_arrays
+
+UNREADABLE = "cannot be read as .npz: truncated, or another format"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "frames.npz"
+
+
+def test_named_arrays_come_back_as_they_were(path):
+    a, b = np.arange(6, dtype=np.uint8).reshape(2, 3), np.array([0.5, -1.0])
+    np.savez_compressed(path, a=a, b=b, c=np.zeros(3))
+    arrays = read_arrays(path, ["b", "a"])
+    assert list(arrays) == ["b", "a"]
+    assert arrays["a"].dtype == np.uint8
+    assert np.array_equal(arrays["a"], a)
+    assert np.array_equal(arrays["b"], b)
+
+
+def test_a_missing_file_is_named(path):
+    with pytest.raises(FileNotFoundError, match=f"{path} is not there"):
+        read_arrays(path, ["a"])
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="is not there"):
+        read_arrays(tmp_path, ["a"])
+
+
+def test_a_missing_array_lists_those_there(path):
+    np.savez(path, speckle=np.zeros(2), digit=np.zeros(2))
+    with pytest.raises(KeyError, match=r"frames.npz holds no array 'object28', only \['digit', 'speckle'\]"):
+        read_arrays(path, ["speckle", "object28"])
+
+
+@pytest.mark.parametrize("keep", [0, 1, 60, 0.5, 0.99])
+@pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
+def test_a_truncated_file_is_named(path, keep, writer):
+    writer(path, a=np.random.default_rng(0).integers(0, 255, 5000))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
+    with pytest.raises(ValueError, match=f"{path} {UNREADABLE}"):
+        read_arrays(path, ["a"])
+
+
+@pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
+def test_a_damaged_file_is_named(path, writer):
+    writer(path, a=np.zeros(5000))
+    damaged = bytearray(path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle - 8 : middle + 8] = b"\xa5" * 16
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match=UNREADABLE):
+        read_arrays(path, ["a"])
+
+
+def test_a_text_file_is_refused(path):
+    path.write_text("speckle,target\n1,2\n")
+    with pytest.raises(ValueError, match=f"{path} {UNREADABLE}"):
+        read_arrays(path, ["a"])
+
+
+def test_a_single_array_is_refused(path):
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(3))
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(ValueError, match=UNREADABLE):
+        read_arrays(path, ["a"])
+
+
+class Trap:
+    def __reduce__(self):
+        return pytest.fail, ("the pickle was executed",)
+
+
+def test_python_objects_are_refused_unread(path):
+    np.savez(path, a=np.array([Trap()], dtype=object))
+    with pytest.raises(ValueError, match=f"{path} {UNREADABLE}.*allow_pickle=False"):
+        read_arrays(path, ["a"])
