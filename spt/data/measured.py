@@ -62,6 +62,11 @@ class MeasuredDiffusers:
         """Read the files and split them."""
         folder = self._folder()
         objects = read_arrays(folder / self.object_file, ["object28"])["object28"]
+        if objects.ndim != 3 or objects.dtype != np.uint8:
+            raise ValueError(
+                f"{folder / self.object_file}: expected object28 as uint8 of shape (frames, h, w), got "
+                f"{objects.dtype} of shape {objects.shape}."
+            )
         target = targets(torch.from_numpy(objects), self.size, self.object_scale, self.threshold)
         if not 0 < self.validation < len(objects):
             raise ValueError(

@@ -4,6 +4,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
@@ -27,10 +28,13 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
     except (
         zipfile.BadZipFile,
         zlib.error,
+        TokenError,
+        SyntaxError,
         EOFError,
         ValueError,
         TypeError,
         AttributeError,
+        RuntimeError,
         OSError,
     ) as error:
         raise ValueError(

@@ -80,9 +80,10 @@ class SimulatedSpeckles:
     def prepare(self) -> None:
         """Simulate and write the cache file unless it is there."""
         if not self.path.exists():
-            arrays = self._simulate()
+            # Opened before the simulation: a folder that cannot be written is found at once.
             with atomic(self.path) as part, part.open("wb") as file:
-                np.savez(file, settings=np.array(json.dumps(self._settings())), **arrays)  # type: ignore[arg-type]
+                arrays = self._simulate() | {"settings": np.array(json.dumps(self._settings()))}
+                np.savez(file, **arrays)  # type: ignore[arg-type]
 
     def load(self) -> dict[str, Pairs]:
         """The four splits, simulated first where that is needed."""

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -61,12 +62,15 @@ class FiniteLoss(Callback):
 
 
 class Speed(Callback):
-    """Says which device works, how many samples a second, and how long the run will take."""
+    """Says which device works, how many samples a second, and how long the run will take.
 
-    def __init__(self, warm_up: int = 3, measured: int = 10) -> None:
-        self.warm_up, self.measured = warm_up, measured
+    Where no terminal shows a progress bar (a job's log file), it says every ``every`` seconds how far the run is.
+    """
+
+    def __init__(self, warm_up: int = 3, measured: int = 10, every: float = 60.0) -> None:
+        self.warm_up, self.measured, self.every = warm_up, measured, every
         self.samples_per_second = float("nan")
-        self._seen, self._samples, self._since = 0, 0, 0.0
+        self._seen, self._samples, self._since, self._told = 0, 0, 0.0, time.perf_counter()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Name the device and the precision."""
@@ -92,6 +96,11 @@ class Speed(Callback):
         if self._seen == self.warm_up + self.measured:
             self.samples_per_second = self._samples / (self._now(trainer) - self._since)
             self._report(trainer, len(batch["index"]) * trainer.world_size)
+            self._told = time.perf_counter()
+        if not sys.stderr.isatty() and time.perf_counter() - self._told > self.every:
+            self._told = time.perf_counter()
+            steps, loss = trainer.num_training_batches, outputs["loss"].item()
+            log.info("epoch %d, step %d of %d: loss %.3f", trainer.current_epoch, batch_idx + 1, steps, loss)
 
     @staticmethod
     def _now(trainer: Trainer) -> float:

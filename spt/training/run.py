@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Callback, Trainer, seed_everything
@@ -30,6 +30,8 @@ from spt.training.checkpoints import AtomicCheckpoints, checkpoint_callbacks
 from spt.training.module import SpeckleModule
 
 log = logging.getLogger(__name__)
+
+Kind = TypeVar("Kind", bound=Callback)
 
 
 def train(cfg: DictConfig, folder: RunFolder, resume: bool = False) -> float:
@@ -60,68 +62,63 @@ def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> fl
     model: nn.Module = build(cfg.model)
     data: SpeckleDataModule = build(cfg.data)
     check_model(model, data.source.size, head.channels)
-    loss: nn.Module = build(cfg.loss)
-    optimizer, scheduler = build(cfg.optimizer), build(cfg.scheduler)
-    callbacks: list[Callback] = [build(node) for node in cfg.callbacks.values()]
-    speed = Speed()
-    loggers: list[Logger] = [build(node, save_dir=str(folder.path)) for node in cfg.logger.values()]
-    checkpoints = checkpoint_callbacks(folder, cfg.monitor.name, cfg.monitor.mode)
-    watchers = [EpochSeed(cfg.seed), FiniteLoss(), speed, History(folder.history), *callbacks]
-    trainer: Trainer = build(
-        cfg.trainer,
-        callbacks=[
-            *watchers,
-            ModelGraph(torch.zeros(1, 1, data.source.size, data.source.size)),
-            *checkpoints,
-        ],
-        logger=loggers,
-        plugins=[AtomicCheckpoints()],
-        default_root_dir=str(folder.path),
-    )
-    if trainer.local_rank == 0:
-        data.prepare_data()
-    trainer.strategy.barrier()
+    parts = [build(node) for node in (cfg.loss, cfg.optimizer, cfg.scheduler)]
+    trainer = build_trainer(cfg, folder, data.source.size)
+    data.prepare_data()  # everything that can be refused without data has been
     data.setup()
-    log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
     check_monitor(cfg.monitor.name, data.validation_splits)
-    for callback in callbacks:
-        if isinstance(callback, ContactSheets):
-            watched = {name: data.splits[name] for name in data.validation_splits}
-            callback.bind(folder.figures, watched, data.preparation)
+    watch(trainer, folder, data)
+    module = SpeckleModule(prepare_model(model, cfg), parts[0], head, parts[1], parts[2], data.validation_splits)
+    log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
+    log.info("Run folder: %s. Network: %s, %s parameters.", folder.path, _name(module), f"{_count(module):,}")
+    trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if resume else None, weights_only=True)
+    best = trainer.checkpoint_callback
+    if not isinstance(best, ModelCheckpoint) or best.best_model_score is None:
+        raise ValueError(f"nothing was trained: trainer.max_epochs = {trainer.max_epochs} left no epoch to run.")
+    if trainer.is_global_zero:
+        module.load_state_dict(torch.load(folder.best, map_location="cpu", weights_only=True)["state_dict"])
+        scores = judge(module, data, folder, trainer, began)
+        for logger in trainer.loggers:
+            log_summary(logger, cfg, scores)
+    return float(best.best_model_score)
+
+
+def prepare_model(model: nn.Module, cfg: DictConfig) -> nn.Module:
+    """Lay the weights out and compile as the configuration asks."""
     if cfg.channels_last:
         model.to(memory_format=torch.channels_last)
     if cfg.compile:
         model.compile()
-    module = SpeckleModule(model, loss, head, optimizer, scheduler, data.validation_splits)
-    parameters = sum(p.numel() for p in model.parameters())
-    log.info("Run folder: %s. Network: %s, %s parameters.", folder.path, type(model).__name__, f"{parameters:,}")
-    trainer.fit(module, datamodule=data, ckpt_path=str(folder.last) if resume else None, weights_only=True)
-    best = next(c for c in checkpoints if isinstance(c, ModelCheckpoint) and c.monitor)
-    if trainer.is_global_zero:
-        module.load_state_dict(torch.load(folder.best, map_location="cpu", weights_only=True)["state_dict"])
-        facts = {
-            "network": type(model).__name__,
-            "parameters": parameters,
-            "epochs": trainer.current_epoch,
-            "device": _device(trainer),
-            "precision": str(trainer.precision),
-            "samples_per_second": speed.samples_per_second,
-        }
-        scores = judge(module, data, folder, trainer, facts, began)
-        for logger in loggers:
-            _log_summary(logger, cfg, scores)
-    if best.best_model_score is None:
-        raise ValueError(f"nothing was trained: trainer.max_epochs = {trainer.max_epochs} left no epoch to run.")
-    return float(best.best_model_score)
+    return model
+
+
+def build_trainer(cfg: DictConfig, folder: RunFolder, size: int) -> Trainer:
+    """The Lightning trainer with the configured callbacks and those that every run has."""
+    return build(
+        cfg.trainer,
+        callbacks=[
+            EpochSeed(cfg.seed),
+            FiniteLoss(),
+            Speed(),
+            History(folder.history),
+            *(build(node) for node in cfg.callbacks.values()),
+            ModelGraph(torch.zeros(1, 1, size, size)),
+            *checkpoint_callbacks(folder, cfg.monitor.name, cfg.monitor.mode),
+        ],
+        logger=[build(node, save_dir=str(folder.path)) for node in cfg.logger.values()],
+        plugins=[AtomicCheckpoints()],
+        default_root_dir=str(folder.path),
+    )
+
+
+def watch(trainer: Trainer, folder: RunFolder, data: SpeckleDataModule) -> None:
+    """Show the watched splits to the callback that draws them."""
+    for callback in _of_kind(trainer, ContactSheets):
+        callback.bind(folder.figures, {name: data.splits[name] for name in data.validation_splits}, data.preparation)
 
 
 def judge(
-    module: SpeckleModule,
-    data: SpeckleDataModule,
-    folder: RunFolder,
-    trainer: Trainer,
-    facts: Mapping[str, Any],
-    began: float,
+    module: SpeckleModule, data: SpeckleDataModule, folder: RunFolder, trainer: Trainer, began: float
 ) -> dict[str, report.Scores]:
     """Score the network and the baselines on every split but ``train``; write metrics.json, pictures and the table."""
     log.info("Judging the best epoch beside the baselines.")
@@ -136,15 +133,23 @@ def judge(
         scores[name] = report.score(pred, pairs.images())
         baselines[name] = report.score_baselines(fitted, pairs)
         chosen = pictures.evenly(len(pairs), 16)
-        title = f"{name}: {facts['network']}, PCC {scores[name]['pcc']['mean']:.3f} (mean of {len(pairs)} images)"
+        title = f"{name}: {_name(module)}, PCC {scores[name]['pcc']['mean']:.3f} (mean of {len(pairs)} images)"
         sheet = pictures.contact_sheet(pairs.speckle[chosen], pred[chosen], pairs.images()[chosen], title)
         pictures.save(sheet, folder.figures / f"{name}.png")
-    run = {**facts, "seconds": round(time.perf_counter() - began, 1)}
+    run = {
+        "network": _name(module),
+        "parameters": _count(module),
+        "epochs": trainer.current_epoch,
+        "device": _device(trainer),
+        "precision": str(trainer.precision),
+        "samples_per_second": _of_kind(trainer, Speed)[0].samples_per_second,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
     report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
-    report.print_table(str(facts["network"]), scores, baselines)
+    report.print_table(_name(module), scores, baselines)
     log.info("Pictures: %s", ", ".join(str(folder.figures / f"{name}.png") for name in scores))
     log.info("Scores: %s. TensorBoard: tensorboard --logdir %s", folder.metrics, folder.path / "tensorboard")
-    log.info("The whole run took %.0f s on %s.", run["seconds"], facts["device"])
+    log.info("The whole run took %.0f s on %s.", run["seconds"], run["device"])
     return scores
 
 
@@ -194,6 +199,19 @@ def _quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
 
 
+def _name(module: SpeckleModule) -> str:
+    return type(module.model).__name__
+
+
+def _count(module: SpeckleModule) -> int:
+    return sum(p.numel() for p in module.model.parameters())
+
+
+def _of_kind(trainer: Trainer, kind: type[Kind]) -> list[Kind]:
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    return [callback for callback in found if isinstance(callback, kind)]
+
+
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     if device.type == "cuda":
@@ -201,7 +219,8 @@ def _device(trainer: Trainer) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def _log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, report.Scores]) -> None:
+def log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, report.Scores]) -> None:
+    """Write configuration, hyper-parameters and final scores to TensorBoard."""
     if not isinstance(logger, TensorBoardLogger):
         return
     final = {f"final/{split}/{name}": v["mean"] for split, values in scores.items() for name, v in values.items()}

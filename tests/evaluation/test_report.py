@@ -1,0 +1,119 @@
+import json
+
+import pytest
+import torch
+
+from spt.data.pairs import Pairs
+from spt.evaluation.report import print_table, score, score_baselines, write_metrics
+
+METHODS = ["raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"]
+SPLITS = ["val_seen", "val_class", "val_unseen"]
+
+
+def scores(mean, n=8):
+    return {
+        "pcc": {"mean": mean, "sem": 0.0125, "n": n},
+        "ssim": {"mean": mean / 2, "sem": 0.0, "n": n},
+        "ji": {"mean": -0.25, "sem": 0.1, "n": n},
+        "psnr": {"mean": 20 + mean, "sem": 1.5, "n": n},
+    }
+
+
+def test_a_perfect_prediction():
+    target = torch.rand(3, 1, 16, 16)
+    values = score(target, target)
+    assert list(values) == ["pcc", "ssim", "ji", "psnr"]
+    assert {name: value["mean"] for name, value in values.items()} == pytest.approx(
+        {"pcc": 1, "ssim": 1, "ji": 1, "psnr": 100}
+    )
+    assert all(value["sem"] == pytest.approx(0, abs=1e-6) and value["n"] == 3 for value in values.values())
+
+
+def test_mean_and_standard_error_over_images():
+    # Errors of 0.1 and 0.01 everywhere: 20 and 40 dB; mean 30, standard error (40 - 20) / sqrt(2) / sqrt(2) = 10.
+    target = torch.rand(2, 1, 16, 16) * 0.8
+    pred = target + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
+    values = score(pred, target)
+    assert values["psnr"] == pytest.approx({"mean": 30, "sem": 10, "n": 2}, abs=1e-3)
+    assert values["pcc"] == pytest.approx({"mean": 1, "sem": 0, "n": 2}, abs=1e-6)
+
+
+def test_a_single_image_has_no_error():
+    target = torch.rand(1, 1, 16, 16)
+    assert score(1 - target, target)["pcc"] == pytest.approx({"mean": -1, "sem": 0, "n": 1}, abs=1e-6)
+
+
+def test_baselines_are_scored_on_the_same_images():
+    pairs = Pairs(
+        "val", torch.rand(4, 16, 16), torch.randint(0, 2, (4, 16, 16), dtype=torch.uint8) * 255, torch.ones(4)
+    )
+    values = score_baselines({"truth": lambda p: p.images(), "negative": lambda p: 1 - p.images()}, pairs)
+    assert list(values) == ["truth", "negative"]
+    assert [values[name]["pcc"]["mean"] for name in values] == pytest.approx([1, -1])
+    assert [values[name]["ji"]["mean"] for name in values] == pytest.approx([1, 0])
+    assert values["truth"]["ssim"]["n"] == 4
+
+
+def test_metrics_survive_the_file(tmp_path):
+    path = tmp_path / "metrics.json"
+    metrics = {"val_seen": {"network": scores(0.1 + 0.2), "note": "± é"}, "epochs": 3}
+    write_metrics(path, metrics)
+    assert json.loads(path.read_text()) == metrics
+    write_metrics(path, {"epochs": 4})
+    assert json.loads(path.read_text()) == {"epochs": 4}
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]
+
+
+def test_metrics_that_are_no_json_leave_the_old_file(tmp_path):
+    path = tmp_path / "metrics.json"
+    write_metrics(path, {"epochs": 3})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_metrics(path, {"pcc": torch.tensor(0.5)})
+    assert json.loads(path.read_text()) == {"epochs": 3}
+
+
+def test_a_full_disk_leaves_the_old_metrics(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.json"
+    write_metrics(path, {"epochs": 3})
+
+    def write_half(self, text):
+        self.write_bytes(text.encode()[:5])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_text", write_half)
+    with pytest.raises(OSError, match=str(path)):
+        write_metrics(path, {"epochs": 4})
+    assert json.loads(path.read_text()) == {"epochs": 3}
+
+
+@pytest.fixture
+def printed(capsys, monkeypatch):
+    for name in ("FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    network = {split: scores(0.9 - k / 10, n=8 + k) for k, split in enumerate(SPLITS)}
+    baselines = {split: {m: scores(j / 10 + k / 5) for j, m in enumerate(METHODS)} for k, split in enumerate(SPLITS)}
+    print_table("SPT-UNet", network, baselines)
+    return capsys.readouterr().out
+
+
+def cells(line):
+    return [cell.strip() for cell in line.replace("┃", "│").split("│")[1:-1]]
+
+
+def test_the_table_holds_every_metric_method_and_split(printed):
+    rows = [cells(line) for line in printed.splitlines() if "│" in line]
+    assert len(rows) == 4 * (1 + len(METHODS))
+    assert [row[1] for row in rows] == ["SPT-UNet", *METHODS] * 4
+    assert [row[0] for row in rows if row[0]] == ["PCC", "SSIM", "JI", "PSNR"]
+    head = [cells(line) for line in printed.splitlines() if "┃" in line]
+    titles = [" ".join(column).strip() for column in zip(*head, strict=True)]
+    assert titles == ["metric", "method", "val_seen (n = 8)", "val_class (n = 9)", "val_unseen (n = 10)"]
+
+
+def test_each_number_stands_in_its_row_and_column(printed):
+    rows = [cells(line) for line in printed.splitlines() if "│" in line]
+    assert rows[0] == ["PCC", "SPT-UNet", "0.900 ± 0.013", "0.800 ± 0.013", "0.700 ± 0.013"]
+    assert rows[4] == ["", "nearest neighbour", "0.300 ± 0.013", "0.500 ± 0.013", "0.700 ± 0.013"]
+    assert rows[6] == ["SSIM", "SPT-UNet", "0.450 ± 0.000", "0.400 ± 0.000", "0.350 ± 0.000"]
+    assert rows[12][2:] == ["-0.250 ± 0.100"] * 3
+    assert rows[18] == ["PSNR", "SPT-UNet", "20.90 ± 1.50", "20.80 ± 1.50", "20.70 ± 1.50"]

@@ -1,0 +1,180 @@
+"""The configurations compose from anywhere, build, and are only trusted as far as they should be."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY, composed
+from hydra.errors import ConfigCompositionException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from spt.config import build, check_targets, open_run
+from spt.data.datamodule import SpeckleDataModule
+
+CONFIGS = ROOT / "configs"
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def test_default_is_spt_unet_with_dice_on_simulated_speckles():
+    cfg = composed()
+    assert cfg.model._target_ == "spt.models.SpTUNet"
+    assert cfg.model.out_channels == cfg.head.channels == 1
+    assert cfg.loss._target_ == "spt.losses.DiceLoss"
+    assert cfg.data.source._target_ == "spt.data.simulated.SimulatedSpeckles"
+    assert cfg.data.source.train == 6000
+    assert cfg.monitor == {"name": "val_seen/pcc", "mode": "max"}
+
+
+def test_composes_from_any_folder(tmp_path: Path):
+    code = (
+        "import spt\nfrom hydra import compose, initialize_config_dir\n"
+        f"with initialize_config_dir({str(CONFIGS)!r}, version_base='1.3'):\n"
+        "    print(compose('train', ['loss=bce']).loss._target_)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "spt.losses.BCELoss"
+
+
+@pytest.mark.parametrize("name", options("model"))
+def test_every_model_maps_speckle_to_the_heads_channels(name: str):
+    cfg = composed(f"model={name}")
+    model = instantiate(cfg.model).eval()
+    assert isinstance(model, nn.Module)
+    with torch.no_grad():
+        assert model(torch.randn(2, 1, 32, 48)).shape == (2, cfg.head.channels, 32, 48)
+
+
+@pytest.mark.parametrize("name", options("loss"))
+def test_every_loss_is_a_scalar_that_prefers_the_truth(name: str):
+    cfg = composed(f"loss={name}")
+    loss, head = instantiate(cfg.loss), instantiate(cfg.head)
+    image = (torch.rand(3, 1, 16, 16) > 0.8).float()
+    target = head.encode(image)
+    right, wrong = loss(8 * (2 * target - 1), target), loss(-8 * (2 * target - 1), target)
+    assert right.ndim == 0
+    assert right < wrong
+
+
+@pytest.mark.parametrize("name", options("optimizer"))
+@pytest.mark.parametrize("schedule", options("scheduler"))
+def test_every_optimizer_steps_with_every_scheduler(name: str, schedule: str):
+    cfg = composed(f"optimizer={name}", f"scheduler={schedule}")
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer = build(cfg.optimizer)([{"params": [weight]}])
+    scheduler = build(cfg.scheduler)(optimizer, 10)
+    weight.square().sum().backward()
+    optimizer.step()
+    scheduler.step()
+    assert (weight < 1).all()
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_every_data_config_builds(name: str):
+    data = build(composed(f"data={name}").data)
+    assert isinstance(data, SpeckleDataModule)
+    assert data.source.size % 8 == 0
+
+
+@pytest.mark.parametrize("name", options("trainer"))
+def test_every_trainer_composes_with_a_precision_of_this_machine(name: str):
+    cfg = composed(f"trainer={name}")
+    assert cfg.trainer.precision in ("32-true", "bf16-mixed")
+    assert cfg.trainer._target_ == "lightning.Trainer"
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_every_experiment_builds_and_says_what_to_expect(name: str):
+    cfg = composed(f"experiment={name}")
+    for node in (cfg.model, cfg.loss, cfg.head, cfg.data):
+        build(node)
+    head = (CONFIGS / "experiment" / f"{name}.yaml").read_text().split("defaults:")[0]
+    for word in ("Paper:", "Expected:", "Hardware:", "Command:"):
+        assert word in head, f"experiment/{name}.yaml does not say {word}"
+
+
+def test_every_callback_and_logger_builds(tmp_path: Path):
+    cfg = composed()
+    assert [build(node) for node in cfg.callbacks.values()]
+    assert [build(node, save_dir=str(tmp_path)) for node in cfg.logger.values()]
+
+
+def test_root_scalars_are_typed():
+    with pytest.raises(ConfigCompositionException, match="seed"):
+        composed("seed=abc")
+    with pytest.raises(ConfigCompositionException, match="sead"):
+        composed("sead=1")
+    with pytest.raises(ConfigCompositionException, match="epsilon"):
+        composed("loss.epsilon=1")
+
+
+# A configuration from somebody else's folder ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "torch.os.system", "spt.config.os.system", "torch.load", "torch.hub.load", "nowhere.Thing", "eval"],
+)
+def test_targets_outside_the_trusted_packages_are_refused(target: str):
+    with pytest.raises(ValueError, match=target):
+        check_targets(OmegaConf.create({"model": {"parts": [{"_target_": target}]}}))
+
+
+def test_own_configuration_is_trusted():
+    cfg = composed()
+    assert isinstance(cfg, DictConfig)
+    check_targets(cfg)
+
+
+def test_spt_trust_adds_a_package(monkeypatch: pytest.MonkeyPatch):
+    node = OmegaConf.create({"_target_": "fractions.Fraction"})
+    with pytest.raises(ValueError, match="SPT_TRUST"):
+        check_targets(node)
+    monkeypatch.setenv("SPT_TRUST", "mylab,fractions")
+    check_targets(node)
+
+
+# Continuing -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """A folder that looks like a run."""
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    OmegaConf.save(composed(*TINY, "seed=7"), tmp_path / ".hydra" / "config.yaml")
+    return tmp_path
+
+
+def test_continued_run_keeps_its_own_configuration(finished: Path):
+    opened = open_run(composed(f"run={finished}"), "elsewhere", [f"run={finished}"])
+    assert opened.resume
+    assert opened.config.seed == 7
+    assert opened.config.model.width == 4
+    assert opened.folder.path == finished
+
+
+def test_continued_run_takes_single_values_and_remembers_them(finished: Path):
+    opened = open_run(composed(f"run={finished}"), "", [f"run={finished}", "trainer.max_epochs=9"])
+    assert opened.config.trainer.max_epochs == 9
+    assert OmegaConf.load(finished / ".hydra" / "config.yaml").trainer.max_epochs == 9  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("override", ["loss=bce", "+model.depth=3", "trainer.epochs=3", "~loss"])
+def test_continued_run_refuses_other_files_and_unknown_values(finished: Path, override: str):
+    before = (finished / ".hydra" / "config.yaml").read_text()
+    with pytest.raises(ValueError, match="single values"):
+        open_run(composed(f"run={finished}"), "", [f"run={finished}", override])
+    assert (finished / ".hydra" / "config.yaml").read_text() == before
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"config\.yaml is not there"):
+        open_run(composed(f"run={tmp_path}"), "", [])

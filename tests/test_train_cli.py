@@ -1,0 +1,190 @@
+"""train.py as a user runs it: a process of its own, its output, its exit code."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import ROOT, TINY, train_py
+
+
+def test_help_is_quick_to_import_and_lists_the_choices():
+    done = train_py("--help")
+    assert done.returncode == 0
+    assert "loss: bce, bce_dice, dice" in done.stdout
+    heavy = "import sys, spt.command, train; print([m for m in ('torch', 'lightning', 'timm') if m in sys.modules])"
+    imported = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert imported.stdout.strip() == "[]", "--help must not pay for torch"
+
+
+def test_two_epochs_then_two_more(tmp_path: Path):
+    folder = tmp_path / "run"
+    done = train_py(*TINY, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    for text in ("Device: cpu", "epoch 1: train/loss", "linear ridge", "val_unseen", "figures/val_seen.png"):
+        assert text in done.stdout + done.stderr, text
+    again = train_py(f"run={folder}", "trainer.max_epochs=4")
+    assert again.returncode == 0, again.stderr
+    assert "epoch 3:" in again.stdout + again.stderr
+    assert "epoch 1:" not in again.stdout + again.stderr
+    assert len((folder / "metrics.csv").read_text().splitlines()) == 5
+    assert json.loads((folder / "metrics.json").read_text())["run"]["epochs"] == 4
+    taken = train_py(*TINY, f"hydra.run.dir={folder}")
+    assert taken.returncode == 2
+    assert "holds a run already" in taken.stderr
+
+
+@pytest.mark.slow
+def test_a_sweep_runs_every_combination_and_lists_the_failures(tmp_path: Path):
+    done = train_py(
+        "-m", *TINY, "trainer.max_epochs=1", "model.width=4,6", "loss=dice,bce", f"hydra.sweep.dir={tmp_path}"
+    )
+    assert done.returncode == 1
+    finished = sorted(p.parent.name for p in tmp_path.glob("*/metrics.json"))
+    assert len(finished) == 2
+    assert all("model.width=4" in name for name in finished)
+    assert {name.split("loss=")[1].split(",")[0] for name in finished} == {"dice", "bce"}
+    assert "Failed jobs:" in done.stderr
+    assert done.stderr.count("model: width must be a positive multiple") >= 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_a_killed_run_continues_to_the_same_weights(tmp_path: Path, number: int, code: int):
+    """Killed for real in its second epoch or later, then continued: bit-equal to one that was left alone."""
+    settings = [*TINY, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
+    calm, hurt = tmp_path / "calm", tmp_path / "hurt"
+    assert train_py(*settings, f"hydra.run.dir={calm}").returncode == 0
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={hurt}"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 180
+        while not (hurt / "metrics.csv").exists() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        process.send_signal(number)
+        output = process.communicate(timeout=120)[0]
+    assert process.returncode == code, output
+    assert not (hurt / "metrics.json").exists(), "the run was over before it was killed: make it longer"
+    if number != signal.SIGKILL:
+        assert f"continue with: python train.py run={hurt}" in output
+        assert "Traceback" not in output
+    torch.load(hurt / "checkpoints" / "last.ckpt", weights_only=True)
+    again = train_py(f"run={hurt}")
+    assert again.returncode == 0, again.stderr
+    states = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (calm, hurt)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    scores = [json.loads((f / "metrics.json").read_text()) for f in (calm, hurt)]
+    assert scores[0]["val_seen"] == scores[1]["val_seen"]
+
+
+@pytest.mark.slow
+def test_two_processes_judge_like_one(tmp_path: Path):
+    """`trainer=ddp` on two CPU processes: metrics over 9 images a split, which two processes do not share evenly."""
+    done = train_py(
+        *TINY, "trainer=ddp", "trainer.devices=2", "data.source.validation=9", "data.batch_size=4",
+        "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    final = json.loads((tmp_path / "metrics.json").read_text())
+    last = (tmp_path / "metrics.csv").read_text().splitlines()
+    row = dict(zip(last[0].split(","), last[-1].split(","), strict=True))
+    for name in ("pcc", "ssim", "ji", "psnr"):
+        assert float(row[f"val_seen/{name}"]) == pytest.approx(final["val_seen"][name]["mean"], rel=1e-4, abs=1e-5)
+
+
+# Bad input: one clear error, exit code 2, nothing trained -----------------------------------------------------------
+
+
+def refused(tmp_path: Path, *arguments: str, **env: str) -> str:
+    done = train_py(*TINY, f"hydra.run.dir={tmp_path / 'run'}", *arguments, **env)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    message = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
+    assert len(message) == 1, done.stderr
+    assert not (tmp_path / "run" / "metrics.json").exists()
+    return done.stderr[done.stderr.index("Error:") :]
+
+
+def test_unknown_option_is_hydras_own_error():
+    done = train_py("loss=dise")
+    assert done.returncode == 1
+    assert "dice" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_impossible_size(tmp_path: Path):
+    text = refused(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=72")
+    assert "multiples of 8, got 36x36" in text
+
+
+def test_missing_folder(tmp_path: Path):
+    real = ["data=real_220grit", "data.source.root=/nowhere/real", f"hydra.run.dir={tmp_path / 'run'}"]
+    done = train_py(*real, "model.width=4")
+    assert done.returncode == 2
+    assert "/nowhere/real is not a folder" in done.stderr
+    unset = train_py("data=real_220grit", f"hydra.run.dir={tmp_path / 'run2'}", SPT_DATA="")
+    assert unset.returncode == 2
+    assert "Set the environment variable SPT_DATA" in unset.stderr
+
+
+def test_truncated_cache_file(tmp_path: Path):
+    assert (
+        train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a'}", SPT_CACHE=str(tmp_path)).returncode
+        == 0
+    )
+    (file,) = tmp_path.glob("simulated-*.npz")
+    file.write_bytes(file.read_bytes()[:5000])
+    text = refused(tmp_path, SPT_CACHE=str(tmp_path))
+    assert file.name in text
+    assert "truncated" in text
+
+
+def test_no_pairs(tmp_path: Path):
+    assert "data.source.train must be at least 1" in refused(tmp_path, "data.source.train=0")
+
+
+def test_value_of_the_wrong_kind(tmp_path: Path):
+    assert "data" in refused(tmp_path, "data.batch_size=many")
+
+
+def test_device_that_is_not_there(tmp_path: Path):
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    assert "Choose trainer=auto or trainer=cpu" in refused(tmp_path, "trainer.accelerator=gpu")
+
+
+def test_no_write_permission(tmp_path: Path):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    done = train_py(*TINY, f"hydra.run.dir={blocked / 'run'}")
+    assert done.returncode == 2
+    assert f"cannot write to {blocked / 'run'}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_cache_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    text = refused(tmp_path, SPT_CACHE=str(tmp_path / "file" / "cache"))
+    assert "simulated-" in text
+    assert "cannot write" in text
+
+
+def test_run_that_is_not_there(tmp_path: Path):
+    done = train_py(f"run={tmp_path / 'nothing'}")
+    assert done.returncode == 2
+    assert "no such folder" in done.stderr
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_full_error_shows_the_traceback(tmp_path: Path):
+    done = train_py(*TINY, f"hydra.run.dir={tmp_path}", "data.source.train=0", HYDRA_FULL_ERROR="1")
+    assert "Traceback" in done.stderr
+    assert "data.source.train must be at least 1" in done.stderr

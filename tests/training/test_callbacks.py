@@ -1,0 +1,50 @@
+"""Callbacks that can be judged alone; the others are seen at work in test_run."""
+
+import csv
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History
+
+
+def trainer(epoch: int, step: int = 0, **metrics: float) -> Any:
+    values = {name.replace("__", "/"): torch.tensor(value) for name, value in metrics.items()}
+    return SimpleNamespace(
+        current_epoch=epoch, global_step=step, global_rank=0, is_global_zero=True, callback_metrics=values
+    )
+
+
+def test_history_has_one_row_an_epoch_and_drops_repeated_ones(tmp_path: Path):
+    history = History(tmp_path / "metrics.csv")
+    for epoch, value in [(0, 0.1), (1, 0.2), (2, 0.3), (1, 0.5)]:
+        history.on_train_epoch_end(trainer(epoch, epoch * 10, val_seen__pcc=value, train__loss_epoch=1.0), None)  # type: ignore[arg-type]
+    rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
+    assert [(r["epoch"], r["val_seen/pcc"], r["train/loss"]) for r in rows] == [("0", "0.1", "1"), ("1", "0.5", "1")]
+
+
+def test_epoch_seed_depends_on_seed_and_epoch_alone():
+    def draw(seed: int, epoch: int) -> float:
+        torch.rand(3)
+        EpochSeed(seed).on_train_epoch_start(trainer(epoch), None)  # type: ignore[arg-type]
+        return torch.rand(1).item()
+
+    assert draw(0, 3) == draw(0, 3)
+    assert len({draw(seed, epoch) for seed in range(3) for epoch in range(3)}) == 9
+
+
+def test_finite_loss_passes_and_infinite_stops():
+    batch: Any = {"index": torch.tensor([4, 7])}
+    check = FiniteLoss()
+    check.on_train_batch_end(trainer(1, 9), None, {"loss": torch.tensor(0.5)}, batch, 0)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"inf in epoch 1, step 9, on samples \[4, 7\]"):
+        check.on_train_batch_end(trainer(1, 9), None, {"loss": torch.tensor(float("inf"))}, batch, 0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("settings", [{"every": 0}, {"images": 0}])
+def test_contact_sheets_refuse_nothing_to_draw(settings: dict[str, int]):
+    with pytest.raises(ValueError, match="every >= 1 and images >= 1"):
+        ContactSheets(**settings)
