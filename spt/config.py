@@ -69,7 +69,7 @@ OmegaConf.register_new_resolver("spt.cache", lambda: os.environ.get("SPT_CACHE")
 OmegaConf.register_new_resolver("spt.precision", _precision, replace=True)
 OmegaConf.register_new_resolver("spt.either", lambda first, second: first or second, replace=True)
 OmegaConf.register_new_resolver("spt.if", lambda test, yes, no: yes if test else no, replace=True)
-OmegaConf.register_new_resolver("spt.short", lambda text: text.replace("/", "-")[:100], replace=True)
+OmegaConf.register_new_resolver("spt.short", lambda text: text.replace("/", "-")[:200], replace=True)
 
 
 def build(node: DictConfig, **parts: Any) -> Any:

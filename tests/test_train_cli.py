@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, TINY, train_py
+from omegaconf import OmegaConf
 
 
 def test_help_is_quick_to_import_and_lists_the_choices():
@@ -45,10 +46,10 @@ def test_a_sweep_runs_every_combination_and_lists_the_failures(tmp_path: Path):
         "-m", *TINY, "trainer.max_epochs=1", "model.width=4,6", "loss=dice,bce", f"hydra.sweep.dir={tmp_path}"
     )
     assert done.returncode == 1
-    finished = sorted(p.parent.name for p in tmp_path.glob("*/metrics.json"))
-    assert len(finished) == 2
-    assert all("model.width=4" in name for name in finished)
-    assert {name.split("loss=")[1].split(",")[0] for name in finished} == {"dice", "bce"}
+    finished = [OmegaConf.load(p.parent / ".hydra" / "config.yaml") for p in tmp_path.glob("*/metrics.json")]
+    assert [cfg.model.width for cfg in finished] == [4, 4]
+    assert {cfg.loss._target_ for cfg in finished} == {"spt.losses.DiceLoss", "spt.losses.BCELoss"}
+    assert len(list(tmp_path.glob("*/.hydra"))) == 4
     assert "Failed jobs:" in done.stderr
     assert done.stderr.count("model: width must be a positive multiple") >= 2
     assert "Traceback" not in done.stderr

@@ -1,5 +1,6 @@
 """Checkpoints that survive whatever ends a run."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write one checkpoint."""
+        # Through memory: on a full disk torch's own file writer raises a RuntimeError that does not say so.
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
         with atomic(Path(path)) as part:
-            torch.save(checkpoint, part)
+            part.write_bytes(buffer.getbuffer())
 
 
 class FirstCheckpoint(Callback):

@@ -225,16 +225,20 @@ def log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, report.Sco
         return
     final = {f"final/{split}/{name}": v["mean"] for split, values in scores.items() for name, v in values.items()}
     logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(cfg)}\n```")
-    logger.log_hyperparams(dict(_flat(OmegaConf.to_container(cfg, resolve=True))), final)
+    logger.log_hyperparams(dict(_choices(OmegaConf.to_container(cfg, resolve=True))), final)
     logger.finalize("success")
 
 
-def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    else:
+def _choices(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What a person compares runs by: classes by their names, values by their paths, without the bookkeeping."""
+    if not isinstance(node, dict):
         yield prefix, node if isinstance(node, bool | int | float) else str(node)
+        return
+    for key, value in node.items():
+        if key == "_target_":
+            yield prefix, value.rpartition(".")[2]
+        elif key not in ("callbacks", "logger", "monitor", "run", "_partial_", "_convert_"):
+            yield from _choices(value, f"{prefix}.{key}" if prefix else str(key))
 
 
 @contextmanager

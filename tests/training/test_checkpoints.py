@@ -19,11 +19,11 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path: Path, monkeypatc
     path = tmp_path / "a.ckpt"
     AtomicCheckpoints().save_checkpoint({"w": torch.ones(1)}, path)
 
-    def full_disk(checkpoint: object, part: Path) -> None:
-        part.write_bytes(b"half")
+    def full_disk(part: Path, content: bytes) -> int:
+        part.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match=r"No space left on device.*a\.ckpt"):
         AtomicCheckpoints().save_checkpoint({"w": torch.zeros(1)}, path)
     assert torch.load(path, weights_only=True)["w"].item() == 1
