@@ -1,7 +1,7 @@
 """The final table: the network beside the baselines, seen and unseen diffusers in separate columns."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,25 +36,49 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
         part.write_text(json.dumps(metrics, indent=2) + "\n")
 
 
+def rows(
+    network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]]
+) -> Iterator[list[str]]:
+    """Rows of the final table, metric by metric: metric, method, then mean ± standard error for every split."""
+    methods = {network: scores}
+    for name in next(iter(baselines.values())):
+        methods[name] = {split: baselines[split][name] for split in scores}
+    for metric in METRICS:
+        for method, values in methods.items():
+            yield [metric.upper(), method, *(_cell(values[split][metric]) for split in scores)]
+
+
+def _header(scores: Mapping[str, Scores]) -> list[str]:
+    return ["metric", "method", *(f"{split} (n = {values['pcc']['n']})" for split, values in scores.items())]
+
+
 def print_table(network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]]) -> None:
     """Print one table: a block a metric, a row a method, a column a split; mean and standard error over images."""
-    splits = list(scores)
     table = Table(title="Mean over images ± standard error; every method on the same images")
-    table.add_column("metric")
-    table.add_column("method")
-    for split in splits:
-        table.add_column(f"{split}\n(n = {scores[split]['pcc']['n']})", justify="right")
-    for metric in METRICS:
-        rows = {network: {split: scores[split] for split in splits}}
-        rows |= {name: {split: baselines[split][name] for split in splits} for name in baselines[splits[0]]}
-        for k, (method, values) in enumerate(rows.items()):
-            style = "bold" if method == network else None
-            cells = [_cell(values[split][metric]) for split in splits]
-            table.add_row(metric.upper() if k == 0 else "", method, *cells, style=style, end_section=k == len(rows) - 1)
+    for k, name in enumerate(_header(scores)):
+        table.add_column(name.replace(" (", "\n("), justify="right" if k > 1 else "left")
+    block = ""
+    for metric, method, *cells in rows(network, scores, baselines):
+        if block and metric != block:
+            table.add_section()
+        shown = "" if metric == block else metric
+        table.add_row(shown, method, *cells, style="bold" if method == network else None)
+        block = metric
     console = Console()
     if not console.is_terminal:
         console = Console(width=110)
     console.print(table)
+
+
+def write_markdown(
+    path: Path, network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]], note: str
+) -> None:
+    """Write the final table as Markdown, with a line below that says what made it."""
+    header = _header(scores)
+    lines = [header, ["---"] * len(header), *rows(network, scores, baselines)]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    with atomic(path) as part:
+        part.write_text(f"{text}\n\n{note}\n")
 
 
 def _cell(value: Mapping[str, float]) -> str:

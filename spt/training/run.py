@@ -147,8 +147,13 @@ def judge(
     }
     report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
     report.print_table(_name(module), scores, baselines)
+    note = (
+        f"Mean over images ± standard error. {run['parameters']:,} parameters, {run['epochs']} epochs, "
+        f"{run['seconds']:.0f} s on {run['device']}, {run['precision']}."
+    )
+    report.write_markdown(folder.report, _name(module), scores, baselines, note)
     log.info("Pictures: %s", ", ".join(str(folder.figures / f"{name}.png") for name in scores))
-    log.info("Scores: %s. TensorBoard: tensorboard --logdir %s", folder.metrics, folder.path / "tensorboard")
+    log.info("Scores: %s, %s. TensorBoard: tensorboard --logdir %s", folder.metrics, folder.report, folder.path)
     log.info("The whole run took %.0f s on %s.", run["seconds"], run["device"])
     return scores
 

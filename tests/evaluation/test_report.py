@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.evaluation.report import print_table, score, score_baselines, write_metrics
+from spt.evaluation.report import print_table, score, score_baselines, write_markdown, write_metrics
 
 METHODS = ["raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"]
 SPLITS = ["val_seen", "val_class", "val_unseen"]
@@ -87,13 +87,28 @@ def test_a_full_disk_leaves_the_old_metrics(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def printed(capsys, monkeypatch):
-    for name in ("FORCE_COLOR", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
+def final():
     network = {split: scores(0.9 - k / 10, n=8 + k) for k, split in enumerate(SPLITS)}
     baselines = {split: {m: scores(j / 10 + k / 5) for j, m in enumerate(METHODS)} for k, split in enumerate(SPLITS)}
-    print_table("SPT-UNet", network, baselines)
+    return "SPT-UNet", network, baselines
+
+
+@pytest.fixture
+def printed(final, capsys, monkeypatch):
+    for name in ("FORCE_COLOR", "COLUMNS"):
+        monkeypatch.delenv(name, raising=False)
+    print_table(*final)
     return capsys.readouterr().out
+
+
+def test_markdown_holds_the_same_table(final, tmp_path):
+    write_markdown(tmp_path / "report.md", *final, "made by hand")
+    *table, blank, note = (tmp_path / "report.md").read_text().splitlines()
+    assert (blank, note) == ("", "made by hand")
+    assert table[0] == "| metric | method | val_seen (n = 8) | val_class (n = 9) | val_unseen (n = 10) |"
+    assert table[1] == "| --- | --- | --- | --- | --- |"
+    assert table[2] == "| PCC | SPT-UNet | 0.900 ± 0.013 | 0.800 ± 0.013 | 0.700 ± 0.013 |"
+    assert len(table) == 2 + 4 * (1 + len(METHODS))
 
 
 def cells(line):

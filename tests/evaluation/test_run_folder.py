@@ -14,6 +14,7 @@ from spt.evaluation.run_folder import RunFolder
         ("last", "runs/a/checkpoints/last.ckpt"),
         ("history", "runs/a/metrics.csv"),
         ("metrics", "runs/a/metrics.json"),
+        ("report", "runs/a/report.md"),
         ("figures", "runs/a/figures"),
     ],
 )
