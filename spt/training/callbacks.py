@@ -69,7 +69,7 @@ class Speed(Callback):
 
     def __init__(self, warm_up: int = 3, measured: int = 10, every: float = 60.0) -> None:
         self.warm_up, self.measured, self.every = warm_up, measured, every
-        self.samples_per_second = float("nan")
+        self.samples_per_second: float | None = None  # unknown until enough steps were timed
         self._seen, self._samples, self._since, self._told = 0, 0, 0.0, time.perf_counter()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -95,7 +95,7 @@ class Speed(Callback):
             self._samples += len(batch["index"]) * trainer.world_size
         if self._seen == self.warm_up + self.measured:
             self.samples_per_second = self._samples / (self._now(trainer) - self._since)
-            self._report(trainer, len(batch["index"]) * trainer.world_size)
+            self._report(trainer, len(batch["index"]) * trainer.world_size, self.samples_per_second)
             self._told = time.perf_counter()
         if not sys.stderr.isatty() and time.perf_counter() - self._told > self.every:
             self._told = time.perf_counter()
@@ -108,9 +108,9 @@ class Speed(Callback):
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def _report(self, trainer: Trainer, batch: int) -> None:
-        left = (int(trainer.estimated_stepping_batches) - trainer.global_step) * batch / self.samples_per_second
-        log.info("%.1f samples/s; training will take about %s more.", self.samples_per_second, _minutes(left))
+    def _report(self, trainer: Trainer, batch: int, rate: float) -> None:
+        left = (int(trainer.estimated_stepping_batches) - trainer.global_step) * batch / rate
+        log.info("%.1f samples/s; training will take about %s more.", rate, _minutes(left))
         if trainer.strategy.root_device.type == "cpu" and left > 300:
             log.info("No GPU is used. `python train.py experiment=quick` shows a result in under 5 minutes on 2 cores.")
 

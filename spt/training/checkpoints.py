@@ -37,9 +37,27 @@ class FirstCheckpoint(Callback):
             trainer.save_checkpoint(self.path)
 
 
+class MovableCheckpoint(ModelCheckpoint):
+    """A ModelCheckpoint that keeps its best score when the run folder was moved or copied.
+
+    Lightning forgets the score where the folder's path has changed, and would then replace ``best.ckpt`` by a worse
+    epoch.
+    """
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state with every path inside this run's own folder."""
+
+        def here(path: str) -> str:
+            return str(Path(str(self.dirpath)) / Path(path).name) if path else path
+
+        moved = {name: here(path) if name.endswith("_path") else path for name, path in state_dict.items()}
+        best = {here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**moved, "dirpath": self.dirpath, "best_k_models": best})
+
+
 def checkpoint_callbacks(folder: RunFolder, monitor: str, mode: str) -> list[Callback]:
     """``best.ckpt`` by the monitored value and ``last.ckpt`` after every epoch."""
-    best = ModelCheckpoint(
+    best = MovableCheckpoint(
         folder.checkpoints,
         folder.best.stem,
         monitor=monitor,
@@ -47,7 +65,7 @@ def checkpoint_callbacks(folder: RunFolder, monitor: str, mode: str) -> list[Cal
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    last = ModelCheckpoint(
+    last = MovableCheckpoint(
         folder.checkpoints,
         folder.last.stem,
         every_n_epochs=1,

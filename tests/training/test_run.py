@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,14 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path):
     cfg.trainer.max_epochs = 2
     train(cfg, folder, resume=True)
     assert [row["epoch"] for row in csv.DictReader(folder.history.open())] == ["0", "1"]
+
+
+def test_continuing_a_finished_run_that_was_moved_judges_it_again(straight: tuple[RunFolder, float], tmp_path: Path):
+    cfg, folder = start(tmp_path)
+    shutil.copytree(straight[0].path, tmp_path, dirs_exist_ok=True)
+    folder.metrics.unlink()
+    assert train(cfg, folder, resume=True) == straight[1]
+    assert json.loads(folder.metrics.read_text())["val_seen"] == json.loads(straight[0].metrics.read_text())["val_seen"]
 
 
 def test_golden_loss_of_eight_steps(tmp_path: Path):
