@@ -39,8 +39,9 @@ class Camera:
             raise ValueError(f"bits must lie between 1 and 16, got {self.bits}.")
 
     def expose(self, intensity: Float[Tensor, "*b h w"], generator: torch.Generator) -> Float[Tensor, "*b h w"]:
-        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats."""
-        electrons = intensity / intensity.mean((-2, -1), keepdim=True) * self.photoelectrons
+        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise."""
+        mean = intensity.mean((-2, -1), keepdim=True)
+        electrons = intensity / torch.where(mean > 0, mean, 1.0) * self.photoelectrons
         variance = electrons + self.read_noise**2
         noise = torch.randn(electrons.shape, generator=generator, device=generator.device, dtype=electrons.dtype)
         full_well = self.saturation * self.photoelectrons

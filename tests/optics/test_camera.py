@@ -115,3 +115,10 @@ def test_refuses_settings_out_of_range(setting):
 def test_refuses_a_bit_depth_out_of_range(bits):
     with pytest.raises(ValueError, match=f"bits must lie between 1 and 16, got {bits}"):
         Camera(bits=bits)
+
+
+def test_a_dark_frame_holds_read_noise_alone():
+    camera = Camera(photoelectrons=100.0, read_noise=5.0, saturation=1.0, bits=12)
+    frame = camera.expose(torch.zeros(1, 200, 200), torch.Generator().manual_seed(0)) / 4095 * 100
+    # Half of the Gaussian is clipped at zero: the mean of the rest is sigma / sqrt(2 pi).
+    assert frame.mean().item() == pytest.approx(5.0 / (2 * math.pi) ** 0.5, rel=0.03)
