@@ -10,7 +10,6 @@ import numpy as np
 import PIL
 import torch
 from rich.progress import Progress
-from torch import Tensor
 
 from spt.data.objects import GLYPHS, draw_object
 from spt.data.pairs import Pairs
@@ -122,7 +121,7 @@ class SimulatedSpeckles:
                         target[i] = draw_object(self.size, glyphs, share, np.random.default_rng([self.seed, stream, i]))
                     objects = torch.from_numpy(target[part]).float() / 255
                     intensity = self.setup.intensity(objects, screens[torch.from_numpy(diffuser[part])])
-                    speckle[part] = self._levels(self.camera.expose(intensity, noise), speckle.dtype)
+                    speckle[part] = self.camera.expose(intensity, noise).numpy()
                     progress.advance(task, part.stop - part.start)
                 arrays |= {f"{name}_speckle": speckle, f"{name}_target": target, f"{name}_diffuser": diffuser}
         return arrays
@@ -130,7 +129,3 @@ class SimulatedSpeckles:
     def _generator(self, stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, stream]).generate_state(1, np.uint64)[0]
         return torch.Generator().manual_seed(int(state >> np.uint64(1)))
-
-    @staticmethod
-    def _levels(exposed: Tensor, dtype: np.dtype) -> np.ndarray:
-        return exposed.numpy().astype(dtype)

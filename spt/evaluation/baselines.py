@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-from spt.metrics import pcc
+from spt.metrics import filter_gaussian, pcc
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +56,7 @@ def _raw(speckle: Tensor) -> Float[Tensor, "n 1 h w"]:
 def gaussian_blur(image: Float[Tensor, "n 1 h w"], sigma: float) -> Float[Tensor, "n 1 h w"]:
     """Blur by a Gaussian of ``sigma`` px, edges replicated, then stretch every image to a maximum of 1."""
     radius = min(round(3 * sigma), min(image.shape[-2:]) - 1)
-    at = torch.arange(-radius, radius + 1, dtype=image.dtype)
-    window = torch.exp(-(at**2) / (2 * sigma**2))
-    window = window / window.sum()
-    image = F.conv2d(F.pad(image, (0, 0, radius, radius), "replicate"), window[None, None, :, None])
-    image = F.conv2d(F.pad(image, (radius, radius, 0, 0), "replicate"), window[None, None, None, :])
+    image = filter_gaussian(F.pad(image, (radius,) * 4, "replicate"), sigma, radius)
     return _raw(image[:, 0])
 
 

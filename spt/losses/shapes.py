@@ -4,16 +4,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt import shapes
+
 
 def same_shape(logits: Tensor, target: Tensor) -> None:
-    """Refuse logits and target of different shapes: broadcasting would be silently wrong.
-
-    Raises:
-        ValueError: if the shapes differ.
-    """
-    if logits.shape != target.shape:
-        remedy = " Add the channel axis: target[:, None]." if logits.ndim == target.ndim + 1 else ""
-        raise ValueError(f"logits and target differ in shape: {tuple(logits.shape)} and {tuple(target.shape)}.{remedy}")
+    """Refuse logits and target of different shapes, see :func:`spt.shapes.same_shape`."""
+    shapes.same_shape(logits, target, "logits")
 
 
 def in_float32(*tensors: Tensor) -> tuple[Tensor, ...]:

@@ -1,11 +1,14 @@
 """Image metrics, one value an image: predictions and targets are (b, 1, h, w) in [0, 1]."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+from spt.shapes import same_shape
 
 PSNR_CAP = 100.0
 
@@ -53,24 +56,26 @@ def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
     Source: Wang, Bovik, Sheikh, Simoncelli, IEEE TIP 13, 600 (2004), eq. (13). Differs: nothing; equals
         scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
     """
-    _same_shape(pred, target)
+    same_shape(pred, target, "pred")
     if min(pred.shape[-2:]) < 11:
         raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(pred.shape[-2:])}.")
     p, t = pred.double(), target.double()
-    at = torch.arange(-5, 6, dtype=p.dtype, device=p.device)
-    window = torch.exp(-(at**2) / (2 * 1.5**2))
-    window = window / window.sum()
-
-    def blur(x: Tensor) -> Tensor:
-        flat = x.flatten(0, 1)[:, None]
-        flat = F.conv2d(F.conv2d(flat, window[None, None, :, None]), window[None, None, None, :])
-        return flat.view(x.shape[0], x.shape[1], *flat.shape[-2:])
-
+    blur = partial(filter_gaussian, sigma=1.5, radius=5)
     mu_p, mu_t = blur(p), blur(t)
     var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
     c1, c2 = 0.01**2, 0.03**2
     value = (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
     return value.mean((1, 2, 3)).float()
+
+
+def filter_gaussian(image: Float[Tensor, "b c h w"], sigma: float, radius: int) -> Float[Tensor, "b c h2 w2"]:
+    """Correlate with a normalised Gaussian of ``sigma`` px cut at ``radius`` px, where the window fits: no padding."""
+    at = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    window = torch.exp(-(at**2) / (2 * sigma**2))
+    window = window / window.sum()
+    flat = image.flatten(0, 1)[:, None]
+    flat = F.conv2d(F.conv2d(flat, window[None, None, :, None]), window[None, None, None, :])
+    return flat.unflatten(0, image.shape[:2])[:, :, 0]
 
 
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"pcc": pcc, "ssim": ssim, "ji": ji, "psnr": psnr}
@@ -95,11 +100,5 @@ def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
 
 
 def _pixels(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    _same_shape(pred, target)
+    same_shape(pred, target, "pred")
     return pred.double().flatten(1), target.double().flatten(1)
-
-
-def _same_shape(pred: Tensor, target: Tensor) -> None:
-    if pred.shape != target.shape:
-        remedy = " Add the channel axis: target[:, None]." if pred.ndim == target.ndim + 1 else ""
-        raise ValueError(f"pred and target differ in shape: {tuple(pred.shape)} and {tuple(target.shape)}.{remedy}")

@@ -49,12 +49,8 @@ class ThinDiffuser:
         height, width = shape
         device = generator.device
         fy = torch.fft.fftfreq(height, pitch, device=device)[:, None]
-        fx = torch.fft.rfftfreq(width, pitch, device=device)[None, :]
+        fx = torch.fft.fftfreq(width, pitch, device=device)[None, :]
         amplitude = torch.exp(-((math.pi * self.correlation_length) ** 2) * (fy**2 + fx**2) / 2)
-        full = torch.exp(
-            -((math.pi * self.correlation_length) ** 2)
-            * (fy**2 + torch.fft.fftfreq(width, pitch, device=device)[None, :] ** 2)
-        )
         noise = torch.randn(count, height, width, generator=generator, device=device)
-        filtered = torch.fft.irfft2(torch.fft.rfft2(noise) * amplitude, s=shape)
-        return filtered * (self.sigma_phi / full.mean().sqrt())
+        filtered = torch.fft.irfft2(torch.fft.rfft2(noise) * amplitude[:, : width // 2 + 1], s=shape)
+        return filtered * (self.sigma_phi / amplitude.square().mean().sqrt())

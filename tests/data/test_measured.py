@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from conftest import composed
 
+from spt.config import build
 from spt.data.measured import MeasuredDiffusers, targets
 from spt.data.preparation import Preparation
 from spt.evaluation.baselines import LinearRidge
@@ -206,17 +208,10 @@ def test_objects_of_another_kind(source, tmp_path, objects):
 
 
 def real(root, **changed):
-    source = MeasuredDiffusers(
-        root=str(root / "real_220grit"),
-        speckle_files={d: f"speckle_bin2_256_diffuser{d}.npz" for d in (1, 2, 3)},
-        object_file="labels_recovered_mnist_train_0000_0599.npz",
-        size=256,
-        validation=50,
-        unseen_diffusers=[3],
-        object_scale=1.04,
-        threshold=0.6,
+    """The source as configs/data/real_220grit.yaml describes it."""
+    return replace(
+        build(composed("data=real_220grit", f"data.source.root={root / 'real_220grit'}").data.source), **changed
     )
-    return replace(source, **changed)
 
 
 def score_of_the_mean_image(splits):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History
+from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History, Speed
 
 
 def trainer(epoch: int, step: int = 0, **metrics: float) -> Any:
@@ -42,6 +42,24 @@ def test_finite_loss_passes_and_infinite_stops():
     check.on_train_batch_end(trainer(1, 9), None, {"loss": torch.tensor(0.5)}, batch, 0)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"inf in epoch 1, step 9, on samples \[4, 7\]"):
         check.on_train_batch_end(trainer(1, 9), None, {"loss": torch.tensor(float("inf"))}, batch, 0)  # type: ignore[arg-type]
+
+
+def test_speed_counts_the_samples_of_every_process_after_the_warm_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """Two processes, 4 samples a step and process, a step each 0.5 s: 16 samples/s, and 87 steps of 8 are left."""
+    speed = Speed(warm_up=3, measured=10)
+    monkeypatch.setattr(Speed, "_now", staticmethod(lambda fake: fake.global_step * 0.5))
+    run = trainer(0)
+    run.world_size, run.estimated_stepping_batches = 2, 100
+    run.strategy = SimpleNamespace(root_device=torch.device("cpu"))
+    with caplog.at_level("INFO"):
+        for step in range(1, 14):
+            assert speed.samples_per_second is None
+            run.global_step = step
+            speed.on_train_batch_end(run, None, {"loss": torch.tensor(1.0)}, {"index": torch.arange(4)}, step)  # type: ignore[arg-type]
+    assert speed.samples_per_second == 16
+    assert "16.0 samples/s; training will take about 44 s more." in caplog.text
 
 
 @pytest.mark.parametrize("settings", [{"every": 0}, {"images": 0}])

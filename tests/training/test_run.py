@@ -177,4 +177,6 @@ def test_a_monitor_can_be_a_loss(tmp_path: Path):
 def test_trains_on_a_gpu_in_bf16(tmp_path: Path):
     cfg, folder = start(tmp_path, "trainer.accelerator=gpu", "trainer.precision=bf16-mixed", "deterministic=false")
     train(cfg, folder)
-    assert "CUDA" in json.loads(folder.metrics.read_text())["run"]["device"] or folder.metrics.exists()
+    ran = json.loads(folder.metrics.read_text())["run"]
+    assert ran["device"] == f"1 x {torch.cuda.get_device_name()}"
+    assert ran["precision"] == "bf16-mixed"
