@@ -72,6 +72,8 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, InstantiationException):
         cause = explain(error.__cause__) if error.__cause__ else None
         where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
+        if isinstance(error.__cause__, TypeError):
+            cause = f"{cause}. A value under {where} is of the wrong type; `python train.py --help` shows what fits."
         return f"{where}: {cause}" if cause and where else cause or str(error)
     if isinstance(error, torch.OutOfMemoryError):
         return f"the GPU's memory is full. Lower data.batch_size or model.width. ({str(error).splitlines()[0]})"

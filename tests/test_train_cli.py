@@ -153,7 +153,8 @@ def test_no_pairs(tmp_path: Path):
 
 
 def test_value_of_the_wrong_kind(tmp_path: Path):
-    assert "data" in refused(tmp_path, "data.batch_size=many")
+    text = refused(tmp_path, "data.batch_size=many")
+    assert "A value under data is of the wrong type; `python train.py --help` shows what fits." in text
 
 
 def test_device_that_is_not_there(tmp_path: Path):
