@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException, InstantiationException
@@ -15,6 +15,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from spt.evaluation.run_folder import RunFolder
+
+Result = TypeVar("Result")
 
 failed_jobs: list[str] = []
 
@@ -32,8 +34,8 @@ class Interrupted(KeyboardInterrupt):
         self.code = code
 
 
-def guarded(task: Callable[[], float]) -> float:
-    """Run a task of a Hydra application; a user's error ends in one or two lines and exit code 2.
+def guarded(task: Callable[[], Result]) -> Result:
+    """Run a task of a command; a user's error ends in one or two lines and exit code 2.
 
     In a multirun the error is raised, so that the other jobs run, and listed when the program ends. With
     HYDRA_FULL_ERROR=1 the traceback is shown.
@@ -42,12 +44,12 @@ def guarded(task: Callable[[], float]) -> float:
         return task()
     except KeyboardInterrupt as stop:
         code = stop.code if isinstance(stop, Interrupted) else 130
-        _leave(str(stop) or "Interrupted; nothing was trained.", code)
+        _leave(str(stop) or "Interrupted; nothing was done.", code)
     except Exception as error:
         message = explain(error)
         if message is None or os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
+        if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
             _remember(f"{HydraConfig.get().runtime.output_dir}: {message}")
             raise CompactHydraException(message) from None
         _leave(f"Error: {message}", 2)

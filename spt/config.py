@@ -34,6 +34,9 @@ class TrainConfig:
     deterministic: bool = False
     channels_last: bool = True
     compile: bool = False
+    activation_checkpointing: bool = False
+    weights: str | None = None
+    output_prior: float | str | None = None
     monitor: Monitor = field(default_factory=Monitor)
     head: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING

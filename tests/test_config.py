@@ -48,7 +48,7 @@ def test_every_model_maps_speckle_to_the_heads_channels(name: str):
     model = instantiate(cfg.model).eval()
     assert isinstance(model, nn.Module)
     with torch.no_grad():
-        assert model(torch.randn(2, 1, 32, 48)).shape == (2, cfg.head.channels, 32, 48)
+        assert model(torch.randn(2, 1, 32, 64)).shape == (2, cfg.head.channels, 32, 64)
 
 
 @pytest.mark.parametrize("name", options("loss"))

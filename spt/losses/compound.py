@@ -1,6 +1,7 @@
 """Weighted sums of losses."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -25,6 +26,9 @@ class CompoundLoss(nn.Module):
         if not all(0 <= w < float("inf") for w in weights):
             raise ValueError(f"weights must be finite and not negative, got {list(weights)}.")
         self.losses = nn.ModuleList(losses)
+        declared = [set(cast(tuple[str, ...], loss.heads)) for loss in losses if hasattr(loss, "heads")]
+        if declared:
+            self.heads = tuple(sorted(set.intersection(*declared)))
         self.weights = tuple(float(w) for w in weights)
 
     def forward(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:

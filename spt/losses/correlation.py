@@ -1,5 +1,7 @@
 """Losses on the correlation of two images."""
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -35,6 +37,8 @@ class NPCCLoss(nn.Module):
     Raises:
         ValueError: if ``eps`` lies outside.
     """
+
+    heads: ClassVar[tuple[str, ...]] = ("binary",)
 
     def __init__(self, eps: float = 1e-6) -> None:
         super().__init__()

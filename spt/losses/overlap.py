@@ -1,5 +1,7 @@
 """Losses that judge the overlap of an image as a whole."""
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -41,6 +43,8 @@ class DiceLoss(nn.Module):
     Raises:
         ValueError: if ``smooth`` lies outside.
     """
+
+    heads: ClassVar[tuple[str, ...]] = ("binary", "two_class")
 
     def __init__(self, smooth: float = 1e-6) -> None:
         super().__init__()

@@ -1,5 +1,8 @@
 """Pre-BatchNorm convolutions and the puffed (down) and leaky (up) sampling pipelines of the SpT networks."""
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -72,3 +75,38 @@ class LeakyUp(nn.Module):
         """Return the map at the skip's size and channels."""
         x = F.interpolate(self.narrow(x), scale_factor=2.0, mode="bilinear", align_corners=False)
         return self.fuse(torch.cat([x, skip], dim=1))
+
+
+class PlainDown(nn.Module):
+    """Halve the map and double the channels by one strided 3x3 convolution: the puffed pipeline's ablation."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(in_channels)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False)
+
+    def forward(self, x: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h2 w2"]:
+        """Return the map at half the size."""
+        return self.conv(F.relu(self.norm(x)))
+
+
+class PlainUp(nn.Module):
+    """Double the map by a transposed 2x2 convolution, append the skip, fuse by a 1x1 convolution."""
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2 * out_channels)
+        self.conv = nn.ConvTranspose2d(2 * out_channels, out_channels, 2, stride=2, bias=False)
+        self.fuse = pre_bn_conv(2 * out_channels, out_channels, 1)
+
+    def forward(self, x: Float[Tensor, "b c h w"], skip: Float[Tensor, "b o h2 w2"]) -> Float[Tensor, "b o h2 w2"]:
+        """Return the map at the skip's size and channels."""
+        return self.fuse(torch.cat([self.conv(F.relu(self.norm(x))), skip], dim=1))
+
+
+SAMPLING: dict[str, tuple[Callable[[int, int], nn.Module], Callable[[int], nn.Module]]] = {
+    "puffed": (partial(PuffedDown, use_bottleneck=False), partial(LeakyUp, use_bottleneck=False)),
+    "bottleneck": (partial(PuffedDown, use_bottleneck=True), partial(LeakyUp, use_bottleneck=True)),
+    "plain": (PlainDown, PlainUp),
+}
+"""Name to (down, up): halve and double the channels, double and halve the map."""

@@ -1,10 +1,13 @@
 """SpT UNet: a U-Net of transformer encoder and decoder blocks for speckle images."""
 
+from typing import Literal
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from spt.models.attention import PooledAttention
-from spt.models.sampling import LeakyUp, PuffedDown, Residual, pre_bn_conv
+from spt.models.input_size import check_size
+from spt.models.sampling import SAMPLING, Residual, pre_bn_conv
 
 DIVISOR = 8
 
@@ -40,7 +43,7 @@ class DecoderBlock(nn.Module):
 
 
 class SpTUNet(nn.Module):
-    """SpT UNet; with ``bottleneck=True`` SpT UNet-B.
+    """SpT UNet; with ``sampling="bottleneck"`` SpT UNet-B.
 
     Speckle (b, 1, h, w) to logits (b, out_channels, h, w); h and w are multiples of 8. The defaults are the
     published configuration.
@@ -49,13 +52,15 @@ class SpTUNet(nn.Module):
         in_channels: channels of the speckle.
         out_channels: channels of the logits, as the head asks.
         width: channels of the stem; the levels have width * (1, 2, 4, 8).
-        bottleneck: Bottleneck structure in the puffed and leaky pipelines (SpT UNet-B).
+        sampling: ``puffed`` and leaky pipelines; the same with ``bottleneck`` structure (SpT UNet-B); or a ``plain``
+            strided and a transposed convolution, for the ablation.
         heads: attention heads.
         grid: side of the grid that keys and values are pooled to.
         position_encoding: add the parameter-free position encoding in every attention.
         cross_attention: MHCA in the decoder blocks.
     Raises:
-        ValueError: if ``width`` does not fit heads, bottleneck and encoding, or the input's size is no multiple of 8.
+        ValueError: if ``sampling`` is unknown, ``width`` does not fit heads, bottleneck and encoding, or the input's
+            size is no multiple of 8.
     Source: Wang, Wang, Gu, Opto-Electronic Advances 6, 220049 (2023).
         Differs: the layer list is not published. This is a CALIBRATED RECONSTRUCTION: blocks and mechanisms follow
         the paper's text, widths and kernel sizes were chosen so that parameters (6,616,577; -B 2,417,473) and
@@ -69,39 +74,42 @@ class SpTUNet(nn.Module):
         in_channels: int = 1,
         out_channels: int = 1,
         width: int = 64,
-        bottleneck: bool = False,
+        sampling: Literal["puffed", "bottleneck", "plain"] = "puffed",
         heads: int = 4,
         grid: int = 8,
         position_encoding: bool = True,
         cross_attention: bool = True,
     ) -> None:
         super().__init__()
+        if sampling not in SAMPLING:
+            raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, got {sampling!r}.")
         if width < 1 or width % heads:
             raise ValueError(f"width must be a positive multiple of heads = {heads}, got {width}.")
-        if bottleneck and width < 8:
+        if sampling == "bottleneck" and width < 8:
             raise ValueError(f"the bottleneck divides the stem's channels by 8: width must be at least 8, got {width}.")
         if position_encoding and width % 2:
             raise ValueError(f"the position encoding needs an even width, got {width}.")
+        down, up = SAMPLING[sampling]
         c1, c2, c3, c4 = width, 2 * width, 4 * width, 8 * width
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, c1, 3, padding=1, bias=False),
             *(Residual(pre_bn_conv(c1, c1, 3)) for _ in range(3)),
         )
-        self.down1 = PuffedDown(c1, c2, bottleneck)
-        self.down2 = PuffedDown(c2, c3, bottleneck)
+        self.down1 = down(c1, c2)
+        self.down2 = down(c2, c3)
         self.encoder2 = EncoderBlock(c3, heads, grid, position_encoding)
-        self.down3 = PuffedDown(c3, c4, bottleneck)
+        self.down3 = down(c3, c4)
         self.encoder3 = EncoderBlock(c4, heads, grid, position_encoding)
-        self.up3 = LeakyUp(c3, bottleneck)
+        self.up3 = up(c3)
         self.decoder3 = DecoderBlock(c3, heads, grid, position_encoding, cross_attention)
-        self.up2 = LeakyUp(c2, bottleneck)
+        self.up2 = up(c2)
         self.decoder2 = DecoderBlock(c2, heads, grid, position_encoding, cross_attention)
-        self.up1 = LeakyUp(c1, bottleneck)
+        self.up1 = up(c1)
         self.head = nn.Sequential(*(Residual(pre_bn_conv(c1, c1, 3)) for _ in range(3)), nn.Conv2d(c1, out_channels, 1))
 
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
-        _check_size(speckle)
+        check_size(speckle, DIVISOR, "SpTUNet")
         x1 = self.stem(speckle)
         x2 = self.down1(x1)
         x3 = self.encoder2(self.down2(x2))
@@ -109,14 +117,3 @@ class SpTUNet(nn.Module):
         y = self.decoder3(self.up3(x4, x3), x3)
         y = self.decoder2(self.up2(y, x2), x2)
         return self.head(self.up1(y, x1))
-
-
-def _check_size(x: Tensor) -> None:
-    h, w = x.shape[-2:]
-    if h % DIVISOR or w % DIVISOR or not h or not w:
-        down = tuple(max(DIVISOR, n // DIVISOR * DIVISOR) for n in (h, w))
-        up = tuple(max(DIVISOR, -(-n // DIVISOR) * DIVISOR) for n in (h, w))
-        raise ValueError(
-            f"SpTUNet halves the image three times: height and width must be multiples of {DIVISOR}, got {h}x{w}. "
-            f"Nearest sizes that work: {down[0]}x{down[1]} and {up[0]}x{up[1]}."
-        )

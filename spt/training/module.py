@@ -11,9 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.pairs import Sample
-from spt.heads import BinaryHead
+from spt.heads import Head
 from spt.metrics import PerImageMetrics
-from spt.training.schedules import decay_groups
+from spt.training.schedules import parameter_groups
 
 
 class SpeckleModule(LightningModule):
@@ -32,7 +32,7 @@ class SpeckleModule(LightningModule):
         self,
         model: nn.Module,
         loss: nn.Module,
-        head: BinaryHead,
+        head: Head,
         optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         splits: Sequence[str],
@@ -72,6 +72,6 @@ class SpeckleModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build optimizer and scheduler, stepped once a batch."""
-        optimizer = self.optimizer(decay_groups(self.model))
+        optimizer = self.optimizer(parameter_groups(self.model))
         scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

@@ -24,9 +24,11 @@ from spt.evaluation import pictures, report
 from spt.evaluation.baselines import fit_baselines
 from spt.evaluation.predict import predict_pairs
 from spt.evaluation.run_folder import RunFolder
-from spt.heads import BinaryHead
+from spt.heads import Head
 from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History, ModelGraph, Speed
 from spt.training.checkpoints import AtomicCheckpoints, checkpoint_callbacks
+from spt.training.initial import load_weights, set_output_prior
+from spt.training.memory import checkpoint_activations
 from spt.training.module import SpeckleModule
 
 log = logging.getLogger(__name__)
@@ -58,15 +60,20 @@ def train(cfg: DictConfig, folder: RunFolder, resume: bool = False) -> float:
 
 def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> float:
     seed_everything(cfg.seed, workers=True, verbose=False)
-    head: BinaryHead = build(cfg.head)
+    head: Head = build(cfg.head)
     model: nn.Module = build(cfg.model)
     data: SpeckleDataModule = build(cfg.data)
     check_model(model, data.source.size, head.channels)
     parts = [build(node) for node in (cfg.loss, cfg.optimizer, cfg.scheduler)]
+    check_pair(parts[0], head)
+    if cfg.weights:
+        load_weights(model, Path(cfg.weights))
     trainer = build_trainer(cfg, folder, data.source.size)
     data.prepare_data()  # everything that can be refused without data has been
     data.setup()
     check_monitor(cfg.monitor.name, data.validation_splits)
+    if cfg.output_prior is not None:
+        set_output_prior(model, head, prior(cfg.output_prior, data))
     watch(trainer, folder, data)
     module = SpeckleModule(prepare_model(model, cfg), parts[0], head, parts[1], parts[2], data.validation_splits)
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
@@ -84,9 +91,11 @@ def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> fl
 
 
 def prepare_model(model: nn.Module, cfg: DictConfig) -> nn.Module:
-    """Lay the weights out and compile as the configuration asks."""
+    """Lay the weights out, checkpoint activations and compile as the configuration asks."""
     if cfg.channels_last:
         model.to(memory_format=torch.channels_last)
+    if cfg.activation_checkpointing:
+        checkpoint_activations(model)
     if cfg.compile:
         model.compile()
     return model
@@ -166,14 +175,46 @@ def check_model(model: nn.Module, size: int, channels: int) -> None:
     """
     was_training = model.training
     model.eval()
-    with torch.no_grad():
-        logits = model(torch.zeros(1, 1, size, size))
+    try:
+        with torch.no_grad():
+            logits = model(torch.zeros(1, 1, size, size))
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"{type(model).__name__} does not run at {size}x{size} px: {error}") from error
     model.train(was_training)
     if logits.shape != (1, channels, size, size):
         raise ValueError(
             f"the network maps (1, 1, {size}, {size}) to {tuple(logits.shape)}, but the head expects "
             f"(1, {channels}, {size}, {size}). Set model.out_channels=${{head.channels}}."
         )
+
+
+def check_pair(loss: nn.Module, head: Head) -> None:
+    """Refuse a loss that reads the channels in another way than the head.
+
+    Raises:
+        ValueError: naming the heads that work; a loss that declares no ``heads`` is trusted.
+    """
+    heads = getattr(loss, "heads", (head.name,))
+    if head.name not in heads:
+        raise ValueError(
+            f"{type(loss).__name__} does not go with head={head.name}; it goes with head={' or head='.join(heads)}."
+            if heads
+            else "the parts of this loss have no head in common."
+        )
+
+
+def prior(share: float | str, data: SpeckleDataModule) -> float:
+    """The share of light that the last bias starts at: given, or the mean of the training targets.
+
+    Raises:
+        ValueError: if it is neither a number nor ``data``.
+    """
+    if share == "data":
+        return float(data.splits["train"].images().mean())
+    try:
+        return float(share)
+    except ValueError:
+        raise ValueError(f"output_prior must be a number between 0 and 1, `data` or null, got {share!r}.") from None
 
 
 def check_monitor(name: str, splits: list[str]) -> None:

@@ -8,11 +8,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def decay_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Two parameter groups: kernels with the optimizer's weight decay; biases and norms without.
+def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
+    """The network's own ``parameter_groups()`` where it has them, else kernels with decay, biases and norms without.
 
     Source: Loshchilov & Hutter (2019) for the decay; leaving out vectors as in timm and nanoGPT. Differs: nothing.
     """
+    own = getattr(model, "parameter_groups", None)
+    if own is not None:
+        return own()
     parameters = [p for p in model.parameters() if p.requires_grad]
     kernels, vectors = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
     return [{"params": kernels}, {"params": vectors, "weight_decay": 0.0}]

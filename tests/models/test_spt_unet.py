@@ -39,7 +39,7 @@ def conv_macs(model: nn.Module, side: int) -> int:
 def published() -> dict[bool, SpTUNet]:
     """The default SpT UNet and -B, without memory, in evaluation mode."""
     with torch.device("meta"):
-        return {b: SpTUNet(bottleneck=b).eval() for b in (False, True)}
+        return {b: SpTUNet(sampling="bottleneck" if b else "puffed").eval() for b in (False, True)}
 
 
 @pytest.mark.parametrize(("b", "count", "printed"), [(False, 6_616_577, 6.6184e6), (True, 2_417_473, 2.4179e6)])
@@ -125,7 +125,7 @@ def test_position_encoding_has_no_parameters_and_changes_the_output():
 
 @pytest.mark.parametrize("b", [False, True])
 def test_one_set_of_weights_serves_every_size(b):
-    model = small(bottleneck=b).eval()
+    model = small(sampling="bottleneck" if b else "puffed").eval()
     with torch.no_grad():
         for h, w in [(200, 200), (224, 224), (256, 256), (64, 96), (8, 40)]:
             logits = model(speckle(1, 1, h, w))
@@ -158,7 +158,7 @@ def test_a_width_that_heads_do_not_divide_is_refused(width):
 
 def test_a_width_too_small_for_the_bottleneck_is_refused():
     with pytest.raises(ValueError, match=r"bottleneck.*at least 8, got 4"):
-        SpTUNet(width=4, bottleneck=True)
+        SpTUNet(width=4, sampling="bottleneck")
 
 
 def test_an_odd_width_does_not_fit_the_position_encoding():
@@ -173,7 +173,7 @@ def test_channels_in_and_out():
 
 @pytest.mark.parametrize("b", [False, True])
 def test_finite_gradients_reach_every_parameter(b):
-    model = small(bottleneck=b)
+    model = small(sampling="bottleneck" if b else "puffed")
     model(speckle(2, 1, 64, 64)).square().mean().backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spt.training.schedules import Constant, WarmupCosine, decay_groups
+from spt.training.schedules import Constant, WarmupCosine, parameter_groups
 
 
 def rates(scheduler_class: type, steps: int, **settings: float) -> list[float]:
@@ -49,7 +49,7 @@ def test_shares_out_of_range_are_refused(settings: dict[str, float]):
 def test_only_kernels_decay():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
     model[1].bias.requires_grad_(False)
-    kernels, vectors = decay_groups(model)
+    kernels, vectors = parameter_groups(model)
     assert [p.ndim for p in kernels["params"]] == [4]
     assert len(vectors["params"]) == 2  # the convolution's bias, the norm's weight; the frozen bias is left out
     optimizer = torch.optim.AdamW([kernels, vectors], weight_decay=0.3)
