@@ -49,7 +49,18 @@ class TrainConfig:
     logger: dict[str, Any] = MISSING
 
 
+@dataclass
+class ExportConfig:
+    """What `configs/export.yaml` may hold."""
+
+    run: str | None = None
+    format: str = "onnx"
+    size: Any = None
+    out: str | None = None
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 
 
 def _data_folder(name: str) -> str | None:

@@ -9,28 +9,34 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Preparation:
-    """Compress the intensities, then standardise every frame on its own.
+    """Compress the intensities, then bring every frame to one scale, each on its own.
 
     Args:
         transform: ``sqrt`` (amplitude; learns best) or ``none``.
-        standardize: subtract the frame's mean and divide by its standard deviation.
+        scale: ``standardize`` (mean 0, standard deviation 1), ``maximum`` (divide by the frame's maximum, as the deep
+            speckle correlation network was trained) or ``none``.
     Raises:
-        ValueError: if ``transform`` is unknown.
+        ValueError: if a choice is unknown.
     """
 
     transform: Literal["sqrt", "none"] = "sqrt"
-    standardize: bool = True
+    scale: Literal["standardize", "maximum", "none"] = "standardize"
 
     def __post_init__(self) -> None:
         if self.transform not in ("sqrt", "none"):
             raise ValueError(f"data.preparation.transform must be 'sqrt' or 'none', got {self.transform!r}.")
+        if self.scale not in ("standardize", "maximum", "none"):
+            raise ValueError(f"data.preparation.scale must be 'standardize', 'maximum' or 'none', got {self.scale!r}.")
 
     def __call__(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
-        """Prepare one frame or many; a constant frame becomes zeros."""
+        """Prepare one frame or many; a constant frame becomes zeros, a dark one stays dark."""
         x = speckle.float()
         if self.transform == "sqrt":
             x = x.sqrt()
-        if self.standardize:
+        if self.scale == "maximum":
+            peak = x.amax((-2, -1), keepdim=True)
+            x = (x / peak).masked_fill(peak == 0, 0)
+        if self.scale == "standardize":
             mean = x.mean((-2, -1), keepdim=True)
             x = x - mean
             std = x.std((-2, -1), keepdim=True)

@@ -1,7 +1,7 @@
 """The final table: the network beside the baselines, seen and unseen diffusers in separate columns."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ def rows(
         methods[name] = {split: baselines[split][name] for split in scores}
     for metric in METRICS:
         for method, values in methods.items():
-            yield [metric.upper(), method, *(_cell(values[split][metric]) for split in scores)]
+            yield [metric.upper(), method, *(cell(values[split][metric]) for split in scores)]
 
 
 def _header(scores: Mapping[str, Scores]) -> list[str]:
@@ -74,13 +74,18 @@ def write_markdown(
     path: Path, network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]], note: str
 ) -> None:
     """Write the final table as Markdown, with a line below that says what made it."""
-    header = _header(scores)
-    lines = [header, ["---"] * len(header), *rows(network, scores, baselines)]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    table = [_header(scores), *rows(network, scores, baselines)]
     with atomic(path) as part:
-        part.write_text(f"{text}\n\n{note}\n")
+        part.write_text(f"{markdown(table)}\n\n{note}\n")
 
 
-def _cell(value: Mapping[str, float]) -> str:
+def markdown(table: Iterable[list[str]]) -> str:
+    """Write rows as a Markdown table; the first is the header."""
+    header, *body = table
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, ["---"] * len(header), *body])
+
+
+def cell(value: Mapping[str, float]) -> str:
+    """Mean ± standard error as a table shows it."""
     digits = 2 if abs(value["mean"]) >= 2 else 3
     return f"{value['mean']:.{digits}f} ± {value['sem']:.{digits}f}"

@@ -16,6 +16,11 @@ class RunFolder:
         return self.path / ".hydra" / "config.yaml"
 
     @property
+    def choices(self) -> Path:
+        """Hydra's record of the command line: which file of each folder was chosen."""
+        return self.path / ".hydra" / "hydra.yaml"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

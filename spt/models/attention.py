@@ -1,6 +1,7 @@
 """Multi-head attention whose keys and values live on a fixed pooled grid: linear in the number of pixels."""
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -80,6 +81,7 @@ class PooledAttention(nn.Module):
         if inner % heads:
             raise ValueError(f"heads = {heads} does not divide the inner width {inner} (channels // 2).")
         self.heads, self.grid, self.position_encoding = heads, grid, position_encoding
+        self.attend: Callable[[Tensor, Tensor, Tensor], Tensor] = F.scaled_dot_product_attention
         self.norm = nn.BatchNorm2d(channels)
         self.norm_context = nn.BatchNorm2d(channels) if cross else None
         self.query = nn.Conv2d(channels, inner, 1, bias=False)
@@ -105,7 +107,7 @@ class PooledAttention(nn.Module):
         k = pool_to_grid(self.key(self._placed(context)), self.grid)
         v = pool_to_grid(self.value(context), self.grid)
         q, k, v = (rearrange(t, "b (n d) h w -> b n (h w) d", n=self.heads) for t in (q, k, v))
-        attended = F.scaled_dot_product_attention(q, k, v)
+        attended = self.attend(q, k, v)
         return self.out(rearrange(attended, "b n (h w) d -> b (n d) h w", h=x.shape[-2]))
 
     def _placed(self, x: Tensor) -> Tensor:

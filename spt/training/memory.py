@@ -47,11 +47,15 @@ def _contexts(stage: nn.Module) -> tuple[AbstractContextManager[None], AbstractC
 @contextmanager
 def _frozen_statistics(stage: nn.Module) -> Iterator[None]:
     """Normalise by the batch as in the first pass, and leave the running statistics alone."""
-    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [m for m in stage.modules() if isinstance(m, _BatchNorm)]
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+    counts = [None if batches is None else batches.clone() for _, _, batches in kept]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for (norm, momentum, batches), count in zip(kept, counts, strict=True):
+            norm.momentum = momentum
+            if batches is not None and count is not None:
+                batches.copy_(count)

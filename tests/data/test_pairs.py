@@ -70,7 +70,7 @@ def test_samples_are_prepared_and_keep_their_number_and_diffuser():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32, torch.float64])
 def test_any_real_type_of_speckle(dtype):
     levels = torch.randint(0, 255, (3, 6, 5))
-    together = batch(pairs(3, speckle=levels.to(dtype)), Preparation("none", standardize=False))
+    together = batch(pairs(3, speckle=levels.to(dtype)), Preparation("none", scale="none"))
     assert together["speckle"].dtype == torch.float32
     assert torch.equal(together["speckle"], levels[:, None].float())
 

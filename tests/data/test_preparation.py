@@ -12,17 +12,22 @@ def test_literal():
 
 
 @pytest.mark.parametrize(
-    ("transform", "standardize", "expected"),
+    ("transform", "scale", "expected"),
     [
-        ("sqrt", False, [[0.0, 1.0], [2.0, 3.0]]),
-        ("none", False, [[0.0, 1.0], [4.0, 9.0]]),
-        ("none", True, [[-3.5 / 16.333333**0.5, -2.5 / 16.333333**0.5], [0.5 / 16.333333**0.5, 5.5 / 16.333333**0.5]]),
+        ("sqrt", "none", [[0.0, 1.0], [2.0, 3.0]]),
+        ("none", "none", [[0.0, 1.0], [4.0, 9.0]]),
+        ("none", "maximum", [[0.0, 1 / 9], [4 / 9, 1.0]]),
+        (
+            "none",
+            "standardize",
+            [[-3.5 / 16.333333**0.5, -2.5 / 16.333333**0.5], [0.5 / 16.333333**0.5, 5.5 / 16.333333**0.5]],
+        ),
     ],
 )
-def test_each_step_alone(transform, standardize, expected):
+def test_each_step_alone(transform, scale, expected):
     # Intensities 0 1 4 9: mean 7/2, variance (49 + 25 + 1 + 121) / 4 / 3 = 16.33.
     speckle = torch.tensor([[[0.0, 1.0], [4.0, 9.0]]])
-    torch.testing.assert_close(Preparation(transform, standardize)(speckle), torch.tensor([expected]))
+    torch.testing.assert_close(Preparation(transform, scale)(speckle), torch.tensor([expected]))
 
 
 def test_every_frame_is_standardised_on_its_own():
@@ -86,3 +91,14 @@ def test_the_input_is_left_alone():
 def test_unknown_transform():
     with pytest.raises(ValueError, match=r"data.preparation.transform must be 'sqrt' or 'none', got 'log'"):
         Preparation("log")
+
+
+def test_unknown_scale():
+    with pytest.raises(ValueError, match=r"scale must be 'standardize', 'maximum' or 'none', got 'minmax'"):
+        Preparation("none", "minmax")
+
+
+def test_every_frame_is_divided_by_its_own_maximum():
+    speckle = torch.rand(3, 1, 9, 14) * torch.tensor([1.0, 50.0, 9000.0]).view(3, 1, 1, 1)
+    assert torch.equal(Preparation("none", "maximum")(speckle).amax((-2, -1)), torch.ones(3, 1))
+    assert torch.equal(Preparation("none", "maximum")(torch.zeros(1, 4, 4)), torch.zeros(1, 4, 4))

@@ -5,7 +5,7 @@ from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
 from spt.evaluation.predict import predict_pairs
 
-PLAIN = Preparation("none", standardize=False)
+PLAIN = Preparation("none", scale="none")
 
 
 @pytest.fixture

@@ -1,0 +1,126 @@
+"""Time and peak memory on the machine at hand, as a Markdown table.
+
+python scripts/benchmark.py networks                 every network: forward and training step at 64 and 256 px
+python scripts/benchmark.py attention                SpT UNet's pooled attention against a full softmax, 64 and 128 px
+python scripts/benchmark.py memory                   activation checkpointing off and on
+"""
+
+import argparse
+import multiprocessing
+import platform
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from spt.command import guarded
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def main() -> None:
+    """Parse, measure each case in a process of its own, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["networks", "attention", "memory"])
+    names = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
+    parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
+    parser.add_argument("--sizes", nargs="+", type=int, help="image sides [px]")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=7, help="timed calls; the median is printed")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
+    guarded(lambda: print(benchmark(parser.parse_args())))
+
+
+def benchmark(arguments: argparse.Namespace) -> str:
+    """Measure what was asked for and return the table with the hardware below it.
+
+    Raises:
+        ValueError: if a network refuses a size, or there is no GPU.
+    """
+    import torch
+
+    from spt.complexity import tables
+    from spt.evaluation.report import markdown
+
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: this machine has no CUDA GPU. Leave --device out, or take --device cpu.")
+    if min(arguments.batch, arguments.repeats, *(arguments.sizes or [1])) < 1:
+        raise ValueError("--batch, --repeats and --sizes must be 1 or more.")
+    device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    settings = {"device": device, "repeats": arguments.repeats}
+    shared = {**settings, "batch": arguments.batch, "precision": arguments.precision}
+    if arguments.what == "attention":
+        cases = [
+            {"size": size, "full": full, **settings} for size in arguments.sizes or [64, 128] for full in (False, True)
+        ]
+        table = tables.attention_table(_each(_attention, cases))
+    elif arguments.what == "memory":
+        sizes = arguments.sizes or [256]
+        modes = [(n, s, c) for n in arguments.models for s in sizes for c in (False, True)]
+        cases = [{"name": n, "size": s, "checkpointing": c, "training": True, **shared} for n, s, c in modes]
+        table = tables.memory_table(_each(_network, cases))
+    else:
+        modes = [(n, s, t) for n in arguments.models for s in arguments.sizes or [64, 256] for t in (False, True)]
+        cases = [{"name": n, "size": s, "checkpointing": False, "training": t, **shared} for n, s, t in modes]
+        table = tables.network_table(_each(_network, cases))
+    return f"{markdown(table)}\n\n{_hardware(device)}, {arguments.precision}, median of {arguments.repeats} calls."
+
+
+def _each(measure: Any, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+        return list(pool.map(measure, cases))
+
+
+def _network(case: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from spt.complexity.tables import measure_network
+    from spt.training.memory import checkpoint_activations
+
+    name, checkpointing = case.pop("name"), case.pop("checkpointing")
+
+    def built() -> torch.nn.Module:
+        model = _model(name)
+        if checkpointing:
+            checkpoint_activations(model)
+        return model
+
+    device, precision = torch.device(case.pop("device")), getattr(torch, case.pop("precision"))
+    return {"network": name, **measure_network(built, device=device, precision=precision, **case)}
+
+
+def _attention(case: dict[str, Any]) -> dict[str, Any]:
+    import torch
+
+    from spt.complexity.tables import measure_attention
+
+    return measure_attention(_model("spt_unet"), device=torch.device(case.pop("device")), **case)
+
+
+def _model(name: str) -> Any:
+    from hydra import compose, initialize_config_dir
+
+    import spt  # noqa: F401  registers the typed root
+    from spt.config import build
+
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return build(compose("train", [f"model={name}"]).model)
+
+
+def _hardware(device: str) -> str:
+    import torch
+
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+    cpu = next((line.partition(": ")[2] for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
+    name = cpu or platform.processor() or platform.machine()
+    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+if __name__ == "__main__":
+    main()

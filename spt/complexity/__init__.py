@@ -1,0 +1,1 @@
+"""What a network costs: time and memory, beside what the literature printed."""
