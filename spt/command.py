@@ -85,7 +85,7 @@ def explain(error: BaseException) -> str | None:
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     if isinstance(error, KeyError):
         return str(error.args[0]) if error.args else "missing name"
-    if isinstance(error, ValueError | TypeError | OmegaConfBaseException):
+    if isinstance(error, ValueError | TypeError | ModuleNotFoundError | OmegaConfBaseException):
         return str(error)
     return None
 

@@ -36,7 +36,7 @@ class TrainConfig:
     compile: bool = False
     activation_checkpointing: bool = False
     weights: str | None = None
-    output_prior: float | str | None = None
+    output_prior: int | float | str | None = None
     monitor: Monitor = field(default_factory=Monitor)
     head: dict[str, Any] = MISSING
     model: dict[str, Any] = MISSING

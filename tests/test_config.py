@@ -14,6 +14,7 @@ from torch import nn
 
 from spt.config import build, check_targets, open_run
 from spt.data.datamodule import SpeckleDataModule
+from spt.training.run import check_pair
 
 CONFIGS = ROOT / "configs"
 
@@ -60,6 +61,66 @@ def test_every_loss_is_a_scalar_that_prefers_the_truth(name: str):
     right, wrong = loss(8 * (2 * target - 1), target), loss(-8 * (2 * target - 1), target)
     assert right.ndim == 0
     assert right < wrong
+
+
+# What chooses the head: the model, unless the loss asks for one, unless the user does ---------------------------------
+
+
+def head_of(*overrides: str) -> str:
+    cfg = composed(*overrides)
+    head = build(cfg.head)
+    assert cfg.model.out_channels == head.channels
+    return head.name
+
+
+def test_deep_speckle_brings_two_softmax_channels():
+    assert head_of("model=deep_speckle") == "two_class"
+    assert composed("model=deep_speckle").model.out_channels == 2
+
+
+@pytest.mark.parametrize("loss", ["bce", "bce_dice", "npcc_bce"])
+def test_a_loss_of_one_channel_brings_the_binary_head(loss: str):
+    assert head_of("model=deep_speckle", f"loss={loss}") == "binary"
+    assert head_of(f"loss={loss}", "model=deep_speckle") == "binary"
+
+
+@pytest.mark.parametrize("model", options("model"))
+def test_cross_entropy_brings_two_softmax_channels_to_every_model(model: str):
+    assert head_of(f"model={model}", "loss=ce") == "two_class"
+
+
+@pytest.mark.parametrize("model", options("model"))
+@pytest.mark.parametrize("loss", options("loss"))
+def test_every_model_composes_with_every_loss_and_a_head_that_fits(model: str, loss: str):
+    cfg = composed(f"model={model}", f"loss={loss}")
+    head, criterion = build(cfg.head), build(cfg.loss)
+    assert head.name in criterion.heads
+    assert cfg.model.out_channels == head.channels
+
+
+@pytest.mark.parametrize("head", options("head"))
+@pytest.mark.parametrize("model", ["spt_unet", "deep_speckle"])
+def test_the_head_of_the_command_line_wins_and_dice_goes_with_each(model: str, head: str):
+    cfg = composed(f"model={model}", "loss=dice", f"head={head}")
+    assert head_of(f"model={model}", "loss=dice", f"head={head}") == head
+    check_pair(build(cfg.loss), build(cfg.head))
+
+
+def test_a_head_that_the_loss_cannot_read_composes_and_is_refused_by_name():
+    cfg = composed("loss=ce", "head=binary")
+    assert cfg.model.out_channels == 1
+    with pytest.raises(ValueError, match=r"CELoss does not go with head=binary; it goes with head=two_class\."):
+        check_pair(build(cfg.loss), build(cfg.head))
+
+
+def test_the_loss_of_an_experiment_brings_its_head_too():
+    assert head_of("experiment=quick", "model=deep_speckle") == "binary"
+    assert head_of("experiment=quick", "loss=ce") == "two_class"
+
+
+@pytest.mark.parametrize(("value", "kept"), [("null", None), ("0.25", 0.25), ("1e-3", 0.001), ("data", "data")])
+def test_the_output_prior_is_a_number_a_word_or_nothing(value: str, kept: float | str | None):
+    assert composed(f"output_prior={value}").output_prior == kept
 
 
 @pytest.mark.parametrize("name", options("optimizer"))

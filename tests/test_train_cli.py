@@ -1,6 +1,7 @@
 """train.py as a user runs it: a process of its own, its output, its exit code."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -55,6 +56,39 @@ def test_a_sweep_runs_every_combination_and_lists_the_failures(tmp_path: Path):
     assert "Failed jobs:" in done.stderr
     assert done.stderr.count("model: width must be a positive multiple") >= 2
     assert "Traceback" not in done.stderr
+
+
+WIDE = [setting for setting in TINY if not setting.startswith("model.")]
+"""TINY for networks that have no width."""
+
+
+@pytest.mark.slow
+def test_deep_speckle_trains_with_cross_entropy_and_its_own_decay(tmp_path: Path):
+    done = train_py(*WIDE, "model=deep_speckle", "loss=ce", "optimizer=adam", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    final = json.loads((tmp_path / "metrics.json").read_text())
+    assert final["run"]["network"] == "DeepSpeckle"
+    assert final["run"]["parameters"] == 21850530
+    assert final["run"]["epochs"] == 2
+    for split in ("val_seen", "val_class", "val_unseen"):
+        assert all(math.isfinite(value["mean"]) for value in final[split].values())
+    last = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert [group["weight_decay"] for group in last["optimizer_states"][0]["param_groups"]] == [2e-4, 0.0]
+
+
+@pytest.mark.slow
+def test_a_finished_runs_network_and_the_share_of_light_start_another(tmp_path: Path):
+    first, second = tmp_path / "first", tmp_path / "second"
+    done = train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={first}")
+    assert done.returncode == 0, done.stderr
+    best = first / "checkpoints" / "best.ckpt"
+    again = train_py(*TINY, "trainer.max_epochs=1", f"weights={best}", "output_prior=data", f"hydra.run.dir={second}")
+    assert again.returncode == 0, again.stderr
+    assert (second / "metrics.json").is_file()
+    other = train_py(*TINY, "model.width=8", f"weights={best}", f"hydra.run.dir={tmp_path / 'third'}")
+    assert other.returncode == 2
+    assert f"{best} does not hold the weights of this SpTUNet" in other.stderr
+    assert "Traceback" not in other.stderr
 
 
 @pytest.mark.slow
@@ -152,6 +186,29 @@ def test_truncated_cache_file(tmp_path: Path):
 
 def test_no_pairs(tmp_path: Path):
     assert "data.source.train must be at least 1" in refused(tmp_path, "data.source.train=0")
+
+
+def test_loss_and_head_that_do_not_fit(tmp_path: Path):
+    text = refused(tmp_path, "loss=ce", "head=binary", SPT_CACHE=str(tmp_path / "cache"))
+    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class.\n"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_weights_that_are_not_there(tmp_path: Path):
+    text = refused(tmp_path, "weights=/nowhere.ckpt", SPT_CACHE=str(tmp_path / "cache"))
+    assert text == "Error: weights=/nowhere.ckpt: no such file.\n"
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        ("abc", "must be a number between 0 and 1, `data` or null, got 'abc'."),
+        ("2", "must lie between 0 and 1, got 2.0."),
+    ],
+)
+def test_output_prior_that_is_no_share(tmp_path: Path, share: str, message: str):
+    assert refused(tmp_path, f"output_prior={share}") == f"Error: output_prior {message}\n"
 
 
 def test_value_of_the_wrong_kind(tmp_path: Path):

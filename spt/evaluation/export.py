@@ -69,9 +69,7 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
         with torch.no_grad():
             difference = max(float((run(speckle[:b]) - expected[:b]).abs().max()) for b in (1, 3))
         if not difference < TOLERANCE:
-            raise ValueError(
-                f"the exported images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}."
-            )
+            raise ValueError(f"the file's images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}.")
     return difference
 
 

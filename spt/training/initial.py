@@ -27,7 +27,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         state = {k.removeprefix(PREFIX): v for k, v in saved["state_dict"].items() if k.startswith(PREFIX)}
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, AttributeError, EOFError) as error:
+    except (pickle.UnpicklingError, EOFError, LookupError, RuntimeError, OSError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is no checkpoint of spt ({type(error).__name__}).") from error
     try:
         model.load_state_dict(state, strict=True)

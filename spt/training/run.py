@@ -66,14 +66,16 @@ def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> fl
     check_model(model, data.source.size, head.channels)
     parts = [build(node) for node in (cfg.loss, cfg.optimizer, cfg.scheduler)]
     check_pair(parts[0], head)
-    if cfg.weights:
-        load_weights(model, Path(cfg.weights))
+    if cfg.weights and not resume:
+        load_weights(model, Path(cfg.weights).expanduser())
+    if cfg.output_prior not in (None, "data"):
+        set_output_prior(model, head, share_of_light(cfg.output_prior))
     trainer = build_trainer(cfg, folder, data.source.size)
     data.prepare_data()  # everything that can be refused without data has been
     data.setup()
     check_monitor(cfg.monitor.name, data.validation_splits)
-    if cfg.output_prior is not None:
-        set_output_prior(model, head, prior(cfg.output_prior, data))
+    if cfg.output_prior == "data":
+        set_output_prior(model, head, float(data.splits["train"].images().mean()))
     watch(trainer, folder, data)
     module = SpeckleModule(prepare_model(model, cfg), parts[0], head, parts[1], parts[2], data.validation_splits)
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
@@ -203,18 +205,16 @@ def check_pair(loss: nn.Module, head: Head) -> None:
         )
 
 
-def prior(share: float | str, data: SpeckleDataModule) -> float:
-    """The share of light that the last bias starts at: given, or the mean of the training targets.
+def share_of_light(value: float | str) -> float:
+    """Read ``output_prior`` as a number.
 
     Raises:
-        ValueError: if it is neither a number nor ``data``.
+        ValueError: if it is none.
     """
-    if share == "data":
-        return float(data.splits["train"].images().mean())
     try:
-        return float(share)
+        return float(value)
     except ValueError:
-        raise ValueError(f"output_prior must be a number between 0 and 1, `data` or null, got {share!r}.") from None
+        raise ValueError(f"output_prior must be a number between 0 and 1, `data` or null, got {value!r}.") from None
 
 
 def check_monitor(name: str, splits: list[str]) -> None:

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from spt.losses import BCELoss, CompoundLoss, DiceLoss, NPCCLoss
+from spt.heads import TwoClassHead
+from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, NPCCLoss
 
 LN3 = math.log(3)  # sigmoid 3/4
 
@@ -66,3 +67,35 @@ def test_weights_are_finite_and_not_negative(weight):
 def test_shapes_that_differ_are_refused():
     with pytest.raises(ValueError, match="differ in shape"):
         CompoundLoss([BCELoss()], [1])(torch.zeros(2, 1, 4, 4), torch.zeros(2, 4, 4))
+
+
+def test_two_softmax_channels_by_hand():
+    # One lit pixel with p = 3/4 and 1/4: cross-entropy ln 4/3; Dice 1/7 on the foreground, 1 on the empty background.
+    logits, lit = torch.tensor([2 + LN3, 2.0]).view(1, 2, 1, 1), torch.ones(1, 1, 1, 1)
+    loss = CompoundLoss([CELoss(), DiceLoss()], [1, 1])(logits, TwoClassHead().encode(lit))
+    assert loss.item() == pytest.approx(math.log(4 / 3) + 4 / 7, abs=1e-5)
+
+
+class Undeclared(torch.nn.Module):
+    """A loss of somebody who has not heard of heads."""
+
+
+@pytest.mark.parametrize(
+    ("losses", "heads"),
+    [
+        ([BCELoss(), DiceLoss()], ("binary",)),
+        ([DiceLoss(), CELoss()], ("two_class",)),
+        ([DiceLoss()], ("binary", "two_class")),
+        ([DiceLoss(), DiceLoss(1e-7)], ("binary", "two_class")),
+        ([NPCCLoss(), BCELoss(), DiceLoss()], ("binary",)),
+        ([BCELoss(), CELoss()], ()),
+        ([Undeclared(), CELoss()], ("two_class",)),
+        ([CompoundLoss([CELoss(), DiceLoss()], [1, 1]), DiceLoss()], ("two_class",)),
+    ],
+)
+def test_a_compound_goes_with_the_heads_that_all_of_its_losses_declare(losses, heads):
+    assert CompoundLoss(losses, [1.0] * len(losses)).heads == heads
+
+
+def test_a_compound_of_losses_that_declare_nothing_declares_nothing():
+    assert not hasattr(CompoundLoss([Undeclared()], [1.0]), "heads")

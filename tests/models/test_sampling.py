@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spt.models.sampling import LeakyUp, PuffedDown, Residual, bottleneck, pre_bn_conv
+from spt.models.sampling import SAMPLING, LeakyUp, PlainDown, PlainUp, PuffedDown, Residual, bottleneck, pre_bn_conv
 
 
 def parameters(module: nn.Module) -> int:
@@ -106,3 +106,55 @@ def test_leaky_up_doubles_bilinearly_and_concatenates_the_skip():
     up = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
     torch.testing.assert_close(fused[-1][:, :2], up @ low[0] @ up.T)
     assert torch.equal(fused[-1][:, 2:], skip)
+
+
+# The ablation: plain convolutions -------------------------------------------------------------------------------------
+
+
+def test_plain_down_is_one_strided_convolution():
+    torch.manual_seed(0)
+    module = PlainDown(3, 6).eval()
+    assert parameters(module) == unit(3, 6, 3)
+    x = torch.randn(2, 3, 8, 12)
+    with torch.no_grad():
+        # Every second output of the convolution that keeps the size.
+        full = F.conv2d((x / (1 + module.norm.eps) ** 0.5).clamp(min=0), module.conv.weight, padding=1)
+        torch.testing.assert_close(module(x), full[..., ::2, ::2], atol=1e-5, rtol=1e-5)
+        assert module(x).shape == (2, 6, 4, 6)
+
+
+def test_plain_down_by_hand():
+    # All weights 1: sums over 3x3 around the pixels 0 and 2, negative ones cut off, zeros outside.
+    module = PlainDown(1, 1).eval()
+    nn.init.ones_(module.conv.weight)
+    module.norm.eps = 0
+    x = torch.tensor([[1.0, 2, -3, 4], [5, 6, 7, 8], [-9, 10, 11, 12], [13, 14, 15, 16]])[None, None]
+    expected = [[1 + 2 + 5 + 6, 2 + 4 + 6 + 7 + 8], [5 + 6 + 10 + 13 + 14, 6 + 7 + 8 + 10 + 11 + 12 + 14 + 15 + 16]]
+    assert module(x)[0, 0].tolist() == expected
+
+
+def test_plain_up_spreads_every_pixel_over_its_own_2x2():
+    torch.manual_seed(0)
+    module = PlainUp(2).eval()
+    assert parameters(module) == 2 * 4 + 4 * 2 * 2**2 + unit(4, 2, 1)
+    fused = []
+    module.fuse.register_forward_pre_hook(lambda _, args: fused.append(args[0]))
+    x, skip = torch.randn(1, 4, 2, 3), torch.randn(1, 2, 4, 6)
+    with torch.no_grad():
+        out = module(x, skip)
+        active = (x / (1 + module.norm.eps) ** 0.5).clamp(min=0)
+        blocks = torch.einsum("bihw,ioyx->bohywx", active, module.conv.weight)
+    assert out.shape == (1, 2, 4, 6)
+    torch.testing.assert_close(fused[0][:, :2], blocks.reshape(1, 2, 4, 6))
+    assert torch.equal(fused[0][:, 2:], skip)
+
+
+@pytest.mark.parametrize("name", SAMPLING)
+def test_every_sampling_halves_and_doubles_and_leaves_its_inputs_alone(name):
+    down, up = SAMPLING[name]
+    x, low = torch.randn(2, 16, 4, 6), torch.randn(2, 32, 2, 3)
+    before = x.clone(), low.clone()
+    assert down(16, 32)(x).shape == (2, 32, 2, 3)
+    assert up(16)(low, x).shape == (2, 16, 4, 6)
+    assert torch.equal(x, before[0])
+    assert torch.equal(low, before[1])

@@ -83,6 +83,30 @@ def test_only_the_last_convolution_has_a_bias(published):
     assert [c.bias is not None for c in convs] == [False] * (len(convs) - 1) + [True]
 
 
+def test_plain_sampling_exchanges_exactly_the_pipelines():
+    # With i to o = 2 i channels. Down: two 3x3 convolutions and their BatchNorms become one. Up, to o channels: the 1x1
+    # convolution from 2 o becomes a transposed 2x2 one.
+    with torch.device("meta"):
+        plain = SpTUNet(sampling="plain")
+    down = sum(9 * o * o + 2 * o for o in (128, 256, 512))
+    up = sum((4 - 1) * 2 * o * o for o in (256, 128, 64))
+    assert parameters(plain) == 6_616_577 - down + up
+
+
+def test_sampling_changes_nothing_but_the_pipelines():
+    names = [
+        {k for k in small(sampling=s).state_dict() if not k.startswith(("up", "down"))}
+        for s in ("puffed", "bottleneck", "plain")
+    ]
+    assert names[0] == names[1] == names[2]
+
+
+@pytest.mark.parametrize("sampling", ["", "Puffed", "strided"])
+def test_an_unknown_sampling_is_refused(sampling):
+    with pytest.raises(ValueError, match=f"sampling must be one of puffed, bottleneck, plain, got '{sampling}'"):
+        SpTUNet(sampling=sampling)
+
+
 def test_cross_attention_off_removes_exactly_the_cross_attentions():
     # At c = 256 and c = 128: two BatchNorms (4 c) and q, k, v, out between c and c/2 (2 c^2).
     with torch.device("meta"):
@@ -97,6 +121,30 @@ def test_cross_attention_changes_the_output():
     x = speckle(1, 1, 64, 64)
     with torch.no_grad():
         assert (model(x) - without(x)).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["decoder3", "decoder2"])
+@pytest.mark.parametrize("cross_attention", [True, False])
+def test_cross_attention_and_nothing_else_in_a_decoder_block_reads_the_skip(name, cross_attention):
+    model, x = small(cross_attention=cross_attention).eval().double(), speckle(1, 1, 64, 64).double()
+    with torch.no_grad():
+        expected = model(x)
+        getattr(model, name).register_forward_pre_hook(lambda _, args: (args[0], torch.zeros_like(args[1])))
+        assert ((model(x) - expected).abs().max() > 1e-6) == cross_attention
+
+
+def test_every_decoder_part_gets_the_encoders_map_of_its_size():
+    model, given, made = small().eval(), {}, {}
+    for name, part in model.named_children():
+        if name.startswith(("up", "decoder")):
+            part.register_forward_pre_hook(lambda _, args, name=name: given.update({name: args[1]}))
+        part.register_forward_hook(lambda _, args, out, name=name: made.update({name: out}))
+    with torch.no_grad():
+        model(speckle(1, 1, 64, 96))
+    pairs = {"up3": "encoder2", "decoder3": "encoder2", "up2": "down1", "decoder2": "down1", "up1": "stem"}
+    assert given.keys() == pairs.keys()
+    for part, source in pairs.items():
+        assert torch.equal(given[part], made[source]), part
 
 
 def test_decoder_queries_come_from_the_map_and_values_from_the_skip():
@@ -123,9 +171,9 @@ def test_position_encoding_has_no_parameters_and_changes_the_output():
         assert (model(x) - without(x)).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("b", [False, True])
-def test_one_set_of_weights_serves_every_size(b):
-    model = small(sampling="bottleneck" if b else "puffed").eval()
+@pytest.mark.parametrize("sampling", ["puffed", "bottleneck", "plain"])
+def test_one_set_of_weights_serves_every_size(sampling):
+    model = small(sampling=sampling).eval()
     with torch.no_grad():
         for h, w in [(200, 200), (224, 224), (256, 256), (64, 96), (8, 40)]:
             logits = model(speckle(1, 1, h, w))
@@ -171,9 +219,9 @@ def test_channels_in_and_out():
     assert small(in_channels=3, out_channels=2)(speckle(2, 3, 16, 24)).shape == (2, 2, 16, 24)
 
 
-@pytest.mark.parametrize("b", [False, True])
-def test_finite_gradients_reach_every_parameter(b):
-    model = small(sampling="bottleneck" if b else "puffed")
+@pytest.mark.parametrize("sampling", ["puffed", "bottleneck", "plain"])
+def test_finite_gradients_reach_every_parameter(sampling):
+    model = small(sampling=sampling)
     model(speckle(2, 1, 64, 64)).square().mean().backward()
     for name, p in model.named_parameters():
         assert p.grad is not None, name

@@ -4,17 +4,24 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
-from conftest import TINY, composed
+from conftest import ROOT, TINY, composed
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from spt.command import Interrupted
+from spt.config import build
 from spt.evaluation.run_folder import RunFolder
+from spt.heads import BinaryHead, Head, TwoClassHead
+from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, NPCCLoss
+from spt.training import run
 from spt.training.module import SpeckleModule
-from spt.training.run import check_model, check_monitor, train
+from spt.training.run import check_model, check_monitor, check_pair, share_of_light, train
 
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 
@@ -159,6 +166,227 @@ def test_a_size_the_network_cannot_take_is_refused_before_anything_is_simulated(
 def test_a_network_whose_logits_do_not_fit_the_head_is_refused():
     with pytest.raises(ValueError, match=r"to \(1, 2, 16, 16\), but the head expects \(1, 1, 16, 16\)"):
         check_model(torch.nn.Conv2d(1, 2, 1), 16, 1)
+
+
+@pytest.mark.parametrize("error", [AssertionError("27 is not my size"), RuntimeError("27 is not my size")])
+def test_a_network_that_fails_at_this_size_is_refused_with_the_size(error: Exception):
+    class Picky(nn.Module):
+        def forward(self, speckle: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    with pytest.raises(ValueError, match=r"^Picky does not run at 27x27 px: 27 is not my size$"):
+        check_model(Picky(), 27, 1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_check_leaves_the_network_as_it_was(training: bool):
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train(training)
+    check_model(model, 16, 1)
+    assert model.training == model[1].training == training
+    assert model[1].num_batches_tracked == 0
+    assert all(p.grad is None for p in model.parameters())
+
+
+# Loss and head --------------------------------------------------------------------------------------------------------
+
+
+class Undeclared(nn.Module):
+    """A loss that declares no heads."""
+
+
+@pytest.mark.parametrize(
+    ("loss", "head"),
+    [
+        (BCELoss(), BinaryHead()),
+        (CELoss(), TwoClassHead()),
+        (DiceLoss(), BinaryHead()),
+        (DiceLoss(), TwoClassHead()),
+        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), TwoClassHead()),
+        (Undeclared(), BinaryHead()),
+        (Undeclared(), TwoClassHead()),
+        (CompoundLoss([Undeclared()], [1]), TwoClassHead()),
+    ],
+)
+def test_a_loss_that_reads_the_heads_channels_passes(loss: nn.Module, head: Head):
+    check_pair(loss, head)
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "message"),
+    [
+        (CELoss(), BinaryHead(), r"^CELoss does not go with head=binary; it goes with head=two_class\.$"),
+        (BCELoss(), TwoClassHead(), r"^BCELoss does not go with head=two_class; it goes with head=binary\.$"),
+        (NPCCLoss(), TwoClassHead(), "it goes with head=binary"),
+        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), BinaryHead(), "CompoundLoss .* it goes with head=two_class"),
+        (CompoundLoss([CELoss(), BCELoss()], [1, 1]), BinaryHead(), "parts of this loss have no head in common"),
+    ],
+)
+def test_a_loss_that_reads_other_channels_is_refused_by_what_fits(loss: nn.Module, head: Head, message: str):
+    with pytest.raises(ValueError, match=message):
+        check_pair(loss, head)
+
+
+def test_every_head_that_fits_is_named():
+    class Third(BinaryHead):
+        name = "third"
+
+    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class\.$"):
+        check_pair(DiceLoss(), Third())
+
+
+def test_a_pair_that_does_not_fit_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path):
+    before = set(cache.iterdir())
+    cfg, folder = start(tmp_path, "data.source.train=25", "loss=ce", "head=binary")
+    with pytest.raises(ValueError, match="CELoss does not go with head=binary"):
+        train(cfg, folder)
+    assert set(cache.iterdir()) == before
+
+
+# What the network knows before the first step -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def first_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops a run before its first step: ``last.ckpt`` then holds what training starts from."""
+
+    def stop(self: SpeckleModule, batch: object, batch_idx: int) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SpeckleModule, "training_step", stop)
+
+
+@pytest.mark.usefixtures("first_step")
+def test_training_starts_from_the_weights_of_a_finished_run(straight: tuple[RunFolder, float], tmp_path: Path):
+    cfg, folder = start(tmp_path, f"weights='{straight[0].best}'", "seed=3")
+    with pytest.raises(Interrupted):
+        train(cfg, folder)
+    best = torch.load(straight[0].best, weights_only=True)["state_dict"]
+    ours = {name: tensor for name, tensor in weights(folder).items() if name.startswith("model.")}
+    assert ours
+    assert all(torch.equal(tensor, best[name]) for name, tensor in ours.items())
+
+
+def test_a_continued_run_does_not_need_the_weights_it_once_started_from(
+    straight: tuple[RunFolder, float], tmp_path: Path
+):
+    cfg, folder = start(tmp_path, "weights=/since/deleted.ckpt")
+    shutil.copytree(straight[0].path, tmp_path, dirs_exist_ok=True)
+    assert train(cfg, folder, resume=True) == straight[1]
+
+
+@pytest.mark.usefixtures("first_step")
+@pytest.mark.parametrize("loss", ["bce_dice", "ce"])
+@pytest.mark.parametrize("share", ["data", "0.2"])
+def test_training_starts_from_the_share_of_light(tmp_path: Path, loss: str, share: str):
+    cfg, folder = start(tmp_path, f"loss={loss}", f"output_prior={share}")
+    with pytest.raises(Interrupted):
+        train(cfg, folder)
+    bias = weights(folder)["model.head.3.bias"]
+    decoded = build(cfg.head).decode(bias.view(1, -1, 1, 1)).item()
+    data = build(cfg.data)
+    data.setup()
+    expected = float(data.splits["train"].images().mean()) if share == "data" else 0.2
+    assert 0 < expected < 1
+    assert decoded == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.usefixtures("first_step")
+def test_without_a_prior_the_bias_stays_what_the_network_made_it(tmp_path: Path):
+    cfg, folder = start(tmp_path)
+    torch.manual_seed(0)
+    with pytest.raises(Interrupted):
+        train(cfg, folder)
+    run.seed_everything(cfg.seed, verbose=False)
+    assert torch.equal(weights(folder)["model.head.3.bias"], build(cfg.model).head[3].bias)
+
+
+def test_a_share_of_light_is_a_number():
+    assert share_of_light(0.1) == 0.1
+    assert share_of_light("1e-3") == 0.001
+
+
+@pytest.mark.parametrize("share", ["abc", "train", "", "0,1"])
+def test_a_prior_that_is_no_number_is_refused(share: str):
+    with pytest.raises(ValueError, match=f"a number between 0 and 1, `data` or null, got '{share}'"):
+        share_of_light(share)
+
+
+@pytest.mark.parametrize("share", ["2.0", "abc"])
+def test_a_prior_that_cannot_be_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path, share: str):
+    before = set(cache.iterdir())
+    seed = 77 if share == "abc" else 78  # a set of its own, that no other test has made
+    cfg, folder = start(tmp_path, f"data.source.seed={seed}", f"output_prior={share}")
+    with pytest.raises(ValueError, match="output_prior must"):
+        train(cfg, folder)
+    assert set(cache.iterdir()) == before
+
+
+def test_checkpointed_activations_give_the_same_numbers(
+    straight: tuple[RunFolder, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    again: list[nn.Module] = []
+    checkpoint = run.checkpoint_activations
+    monkeypatch.setattr(run, "checkpoint_activations", lambda model: (again.append(model), checkpoint(model)))
+    cfg, folder = start(tmp_path, "activation_checkpointing=true")
+    assert train(cfg, folder) == pytest.approx(straight[1], rel=1e-6)
+    assert len(again) == 1
+    ours, plain = (json.loads(f.metrics.read_text()) for f in (folder, straight[0]))
+    for split in ("val_seen", "val_class", "val_unseen"):
+        for name, value in plain[split].items():
+            assert ours[split][name]["mean"] == pytest.approx(value["mean"], rel=1e-6), (split, name)
+    theirs = weights(straight[0])
+    for name, tensor in weights(folder).items():
+        torch.testing.assert_close(tensor, theirs[name], rtol=1e-5, atol=1e-7)
+
+
+def test_without_checkpointing_no_stage_runs_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(run, "checkpoint_activations", lambda model: pytest.fail("was not asked for"))
+    model = nn.Sequential(nn.Conv2d(1, 1, 1))
+    assert run.prepare_model(model, composed()) is model
+
+
+# Every network with every loss ----------------------------------------------------------------------------------------
+
+MODELS, LOSSES, HEADS = (
+    sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")) for group in ("model", "loss", "head")
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        # 21,850,530 parameters a time: its own loss at every run, the others with the slow tests
+        pytest.param(name, loss, marks=pytest.mark.slow if name == "deep_speckle" and loss != "ce" else ())
+        for name in MODELS
+        for loss in LOSSES
+    ],
+)
+def test_two_steps_of_every_network_with_every_loss_and_head_that_fit(name: str, loss: str):
+    narrow = ["model.width=8"] if "width" in composed(f"model={name}").model else []
+    fitting = build(composed(f"loss={loss}").loss).heads
+    assert fitting
+    speckle, image = torch.randn(2, 1, 32, 32), (torch.rand(2, 1, 32, 32) > 0.9).float()
+    for head in fitting:
+        cfg = composed(f"model={name}", f"loss={loss}", f"head={head}", *narrow)
+        parts = [build(node) for node in (cfg.model, cfg.loss, cfg.head, cfg.optimizer, cfg.scheduler)]
+        module = SpeckleModule(*parts, ["val_seen"])
+        check_pair(module.loss, module.head)
+        check_model(module.model, 32, module.head.channels)
+        module.trainer = SimpleNamespace(estimated_stepping_batches=2)  # type: ignore[assignment]
+        optimizer: Any = module.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
+        before = {key: p.detach().clone() for key, p in module.model.named_parameters()}
+        for _ in range(2):
+            optimizer.zero_grad()
+            value = module.loss(module.model(speckle), module.head.encode(image))
+            value.backward()
+            assert value.isfinite()
+            for key, p in module.model.named_parameters():
+                assert p.grad is not None, key
+                assert p.grad.isfinite().all(), key
+            optimizer.step()
+        for key, p in module.model.named_parameters():
+            assert p.isfinite().all(), key
+        assert any(not torch.equal(p, before[key]) for key, p in module.model.named_parameters())
 
 
 @pytest.mark.parametrize("name", ["val_unseen/pcc", "val_seem/pcc", "train/loss"])

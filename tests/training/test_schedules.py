@@ -1,11 +1,13 @@
 """Learning rate and weight decay, step by step."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from spt.models import DeepSpeckle
 from spt.training.schedules import Constant, WarmupCosine, parameter_groups
 
 
@@ -54,3 +56,33 @@ def test_only_kernels_decay():
     assert len(vectors["params"]) == 2  # the convolution's bias, the norm's weight; the frozen bias is left out
     optimizer = torch.optim.AdamW([kernels, vectors], weight_decay=0.3)
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+
+
+def test_the_networks_own_groups_win():
+    class Particular(nn.Conv2d):
+        def parameter_groups(self) -> list[dict[str, Any]]:
+            return [{"params": [self.bias], "weight_decay": 0.7}, {"params": [self.weight], "lr": 1.0}]
+
+    model = Particular(1, 2, 3)
+    biases, kernels = torch.optim.AdamW(parameter_groups(model), lr=2.0, weight_decay=0.3).param_groups
+    assert biases["params"][0] is model.bias
+    assert (biases["weight_decay"], biases["lr"]) == (0.7, 2.0)
+    assert kernels["params"][0] is model.weight
+    assert (kernels["weight_decay"], kernels["lr"]) == (0.3, 1.0)
+
+
+def test_own_groups_of_a_part_are_not_the_networks():
+    class Part(nn.Conv2d):
+        def parameter_groups(self) -> list[dict[str, Any]]:
+            raise NotImplementedError
+
+    assert len(parameter_groups(nn.Sequential(Part(1, 2, 3)))) == 2
+
+
+def test_deep_speckle_brings_twice_its_l2_and_every_parameter_once():
+    model = DeepSpeckle(l2=0.01)
+    groups = parameter_groups(model)
+    assert [group["weight_decay"] for group in groups] == [0.02, 0.0]
+    given = [id(p) for group in groups for p in group["params"]]
+    assert len(given) == len(set(given))
+    assert set(given) == {id(p) for p in model.parameters()}

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from spt.evaluation.compare import comparison, find_runs
+
+
+def scores(pcc: float) -> dict:
+    return {"pcc": {"mean": pcc, "sem": 0.01, "n": 4}, "ssim": {"mean": pcc / 2, "sem": 0.01, "n": 4}}
+
+
+def run(pcc: float, unseen: float, ridge: float = 0.9) -> dict:
+    return {
+        "val_seen": scores(pcc),
+        "val_unseen": scores(unseen),
+        "baselines": {split: {"linear ridge": scores(ridge)} for split in ("val_seen", "val_unseen")},
+        "run": {"parameters": 1234567, "seconds": 61.4},
+    }
+
+
+def written(folder: Path, metrics: dict, model: str = "", loss: str = "") -> Path:
+    folder.mkdir(parents=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    if model:
+        (folder / ".hydra").mkdir()
+        choices = f"hydra:\n  runtime:\n    choices:\n      model: {model}\n      loss: {loss}\n"
+        (folder / ".hydra" / "hydra.yaml").write_text(choices)
+    return folder
+
+
+def test_one_row_a_run_then_one_a_baseline():
+    table = list(comparison({"a": run(0.5, 0.1), "b": run(0.6, 0.2)}, ["pcc"]))
+    assert table == [
+        ["method", "parameters", "s", "PCC val_seen", "PCC val_unseen"],
+        ["a", "1,234,567", "61", "0.500 ± 0.010", "0.100 ± 0.010"],
+        ["b", "1,234,567", "61", "0.600 ± 0.010", "0.200 ± 0.010"],
+        ["linear ridge", "", "", "0.900 ± 0.010", "0.900 ± 0.010"],
+    ]
+
+
+def test_runs_judged_on_other_images_are_refused():
+    with pytest.raises(ValueError, match="b and a were not judged on the same images"):
+        list(comparison({"a": run(0.5, 0.1), "b": run(0.5, 0.1, ridge=0.8)}))
+
+
+def test_an_unknown_metric_is_named():
+    with pytest.raises(ValueError, match=r"unknown metric mape; these runs have pcc, ssim"):
+        list(comparison({"a": run(0.5, 0.1)}, ["pcc", "mape"]))
+
+
+def test_runs_are_found_in_the_order_of_a_sweep_and_named_by_the_choices(tmp_path: Path):
+    for k in (10, 9, 0):
+        written(tmp_path / f"{k}_job", run(k / 10, 0), f"net{k}", "dice")
+    assert list(find_runs([tmp_path])) == ["net0, dice", "net9, dice", "net10, dice"]
+    assert find_runs([tmp_path / "9_job"])["net9, dice"]["val_seen"]["pcc"]["mean"] == 0.9
+
+
+def test_runs_of_one_name_keep_their_folders_apart(tmp_path: Path):
+    first, second = (written(tmp_path / name, run(0.1, 0.1), "net", "dice") for name in ("a", "b"))
+    assert list(find_runs([first, second])) == ["net, dice", f"net, dice ({second})"]
+
+
+def test_a_run_without_hydras_record_is_named_by_its_folder(tmp_path: Path):
+    assert list(find_runs([written(tmp_path / "mine", run(0.1, 0.1))])) == ["mine"]
+
+
+def test_a_folder_without_runs(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"holds no finished run: there is no metrics\.json"):
+        find_runs([tmp_path])
