@@ -36,9 +36,10 @@ def reliability_diagram(sums: Float[Tensor, "3 bins"], title: str) -> RGB:
     """
     error = calibration_error(sums).item()
     pixels, probability, lit = sums.double().cpu().numpy()
-    figure = Figure(figsize=(5, 5.6), dpi=120, layout="constrained")
+    figure = Figure(figsize=(5, 5.6), dpi=120)
     canvas = FigureCanvasAgg(figure)
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    margins = {"left": 0.13, "right": 0.96, "bottom": 0.08, "top": 0.91, "hspace": 0.06}
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1), gridspec_kw=margins)
     figure.suptitle(f"{title}\nexpected calibration error {error:.4f}", fontsize=10)
     _shares(above, pixels, probability, lit)
     _histogram(below, pixels)

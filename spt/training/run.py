@@ -179,8 +179,9 @@ def judge(
     }
     report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
     report.print_table(_name(module), scores, baselines)
+    pooled = " (ECE: of all pixels of a split)" if gives_probabilities(module.head) else ""
     note = (
-        f"Mean over images ± standard error. {run['parameters']:,} parameters, {run['epochs']} epochs, "
+        f"Mean over images ± standard error{pooled}. {run['parameters']:,} parameters, {run['epochs']} epochs, "
         f"{run['seconds']:.0f} s on {run['device']}, {run['precision']}."
     )
     report.write_markdown(folder.report, _name(module), scores, baselines, note)
