@@ -12,7 +12,7 @@ from spt.metrics.overlap import accuracy, dice, ji, precision, recall
 from spt.shapes import same_shape
 
 PSNR_CAP = 100.0
-SSIM_AT_ONCE = 8
+PIXELS_AT_ONCE = 2**17
 
 
 def pcc(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -68,15 +68,17 @@ def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
         scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
     """
     same_shape(pred, target, "pred")
-    if min(pred.shape[-2:]) < 11:
-        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(pred.shape[-2:])}.")
-    # A few images at a time: their blurred maps stay in the processor's cache, which halves the time at 256 px.
-    parts = zip(pred.split(SSIM_AT_ONCE), target.split(SSIM_AT_ONCE), strict=True)
-    return torch.cat([ssim_map(p.double(), t.double()).mean((1, 2, 3)) for p, t in parts]).float()
+    return ssim_map(pred.double(), target.double()).mean((1, 2, 3)).float()
 
 
-def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-    """Structural similarity at every pixel where the window fits, in the dtype of the images."""
+def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h-10 w-10"]:
+    """Structural similarity around every pixel where the window fits, in the images' own precision.
+
+    Raises:
+        ValueError: if an image is smaller than the window.
+    """
+    if min(p.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(p.shape[-2:])}.")
     blur = partial(filter_gaussian, sigma=1.5, radius=5)
     mu_p, mu_t = blur(p), blur(t)
     var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
@@ -115,8 +117,16 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
-    """Every metric of every image."""
-    return {name: metric(pred, target).float() for name, metric in METRICS.items()}
+    """Every metric of every image.
+
+    Raises:
+        ValueError: if the shapes differ or an image is smaller than the window of SSIM.
+    """
+    same_shape(pred, target, "pred")
+    # A few images at a time: what is computed from them stays in the processor's cache, 3 times faster at 256 px.
+    few = max(1, PIXELS_AT_ONCE // pred[0].numel())
+    parts = list(zip(pred.split(few), target.split(few), strict=True))
+    return {name: torch.cat([metric(p, t) for p, t in parts]).float() for name, metric in METRICS.items()}
 
 
 def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
