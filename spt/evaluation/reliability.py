@@ -52,7 +52,7 @@ def _shares(axes: Axes, pixels: np.ndarray, probability: np.ndarray, lit: np.nda
     mean, share = probability[filled] / pixels[filled], lit[filled] / pixels[filled]
     axes.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="true probabilities")
     axes.vlines(mean, mean, share, color=RED, linewidth=3, alpha=0.6, label="gap")
-    axes.plot(mean, share, "o-", color=BLUE, markersize=5, linewidth=1, label="prediction")
+    axes.plot(mean, share, "o-", color=BLUE, markersize=5, linewidth=1, clip_on=False, label="prediction")
     axes.set(xlim=(0, 1), ylim=(-0.02, 1.02), ylabel="share of lit pixels")
     axes.legend(loc="upper left", fontsize=8)
     axes.grid(alpha=0.3)
