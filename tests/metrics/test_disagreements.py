@@ -8,10 +8,11 @@ from torchmetrics.functional.classification import (
     binary_jaccard_index,
     binary_precision,
     binary_recall,
+    multiclass_accuracy,
 )
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
-from spt.metrics import dice, ji, pcc, precision, psnr, recall, ssim
+from spt.metrics import dice, ji, pcc, precision, psnr, recall, ssim, top_k_accuracy
 
 
 @pytest.fixture
@@ -95,3 +96,11 @@ def test_ssim_pads_the_border_by_reflection_there(images):
     inside = full[..., 5:-5, 5:-5].mean((1, 2, 3))
     torch.testing.assert_close(inside, ssim(*images), atol=1e-5, rtol=0)
     assert (theirs - ssim(*images)).abs().max() > 1e-3
+
+
+def test_more_levels_named_are_fewer_right_there_where_logits_are_equal():
+    """Ours ranks equal logits by level whatever k is: naming one more level never makes a pixel wrong."""
+    logits, level = torch.zeros(1, 4, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long)
+    theirs = [multiclass_accuracy(logits, level, 4, top_k=k, average="micro").item() for k in (1, 2)]
+    assert theirs[1] < theirs[0]
+    assert [top_k_accuracy(logits, level, k).item() for k in (1, 2, 3)] == [1, 1, 1]
