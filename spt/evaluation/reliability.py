@@ -48,8 +48,8 @@ def reliability_diagram(sums: Float[Tensor, "3 bins"], title: str) -> RGB:
 
 
 def _shares(axes: Axes, pixels: np.ndarray, probability: np.ndarray, lit: np.ndarray) -> None:
-    filled = pixels > 0
-    mean, share = probability[filled] / pixels[filled], lit[filled] / pixels[filled]
+    count = np.where(pixels > 0, pixels, np.nan)  # the line is broken where a bin is empty
+    mean, share = probability / count, lit / count
     axes.plot([0, 1], [0, 1], "--", color="grey", linewidth=1, label="true probabilities")
     axes.vlines(mean, mean, share, color=RED, linewidth=3, alpha=0.6, label="gap")
     axes.plot(mean, share, "o-", color=BLUE, markersize=5, linewidth=1, clip_on=False, label="prediction")
