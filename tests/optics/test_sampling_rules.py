@@ -159,7 +159,7 @@ def test_rule_3_names_settings_that_work():
 
 
 def test_rule_3_without_room_for_any_window_proposes_none():
-    (finding,) = broken(grid=66, distances=[1e-3], camera_distances=(1e-3, 4e-3))
+    (finding,) = broken(grid=66, distances=[1e-3], camera_distances=(3e-3, 4e-3))
     assert finding.rule.startswith("rule 3")
     assert "a window" not in finding.remedy
 
