@@ -57,15 +57,22 @@ def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
         scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
     """
     same_shape(pred, target, "pred")
-    if min(pred.shape[-2:]) < 11:
-        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(pred.shape[-2:])}.")
-    p, t = pred.double(), target.double()
+    return ssim_map(pred.double(), target.double()).mean((1, 2, 3)).float()
+
+
+def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h-10 w-10"]:
+    """Structural similarity around every pixel where the window fits, in the images' own precision.
+
+    Raises:
+        ValueError: if an image is smaller than the window.
+    """
+    if min(p.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(p.shape[-2:])}.")
     blur = partial(filter_gaussian, sigma=1.5, radius=5)
     mu_p, mu_t = blur(p), blur(t)
     var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
     c1, c2 = 0.01**2, 0.03**2
-    value = (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
-    return value.mean((1, 2, 3)).float()
+    return (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
 
 
 def filter_gaussian(image: Float[Tensor, "b c h w"], sigma: float, radius: int) -> Float[Tensor, "b c h2 w2"]:

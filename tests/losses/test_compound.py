@@ -85,11 +85,11 @@ class Undeclared(torch.nn.Module):
     [
         ([BCELoss(), DiceLoss()], ("binary",)),
         ([DiceLoss(), CELoss()], ("two_class",)),
-        ([DiceLoss()], ("binary", "two_class")),
-        ([DiceLoss(), DiceLoss(1e-7)], ("binary", "two_class")),
+        ([DiceLoss()], ("binary", "multi_label", "two_class")),
+        ([DiceLoss(), DiceLoss(1e-7)], ("binary", "multi_label", "two_class")),
         ([NPCCLoss(), BCELoss(), DiceLoss()], ("binary",)),
         ([BCELoss(), CELoss()], ()),
-        ([Undeclared(), CELoss()], ("two_class",)),
+        ([Undeclared(), CELoss()], ("grey_levels", "two_class")),
         ([CompoundLoss([CELoss(), DiceLoss()], [1, 1]), DiceLoss()], ("two_class",)),
     ],
 )

@@ -185,4 +185,4 @@ def test_ce_refuses_class_indices_of_another_shape(shape):
 
 def test_each_cross_entropy_declares_its_head():
     assert BCELoss.heads == ("binary",)
-    assert CELoss.heads == ("two_class",)
+    assert CELoss.heads == ("two_class", "grey_levels")

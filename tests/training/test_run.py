@@ -214,7 +214,11 @@ def test_a_loss_that_reads_the_heads_channels_passes(loss: nn.Module, head: Head
 @pytest.mark.parametrize(
     ("loss", "head", "message"),
     [
-        (CELoss(), BinaryHead(), r"^CELoss does not go with head=binary; it goes with head=two_class\.$"),
+        (
+            CELoss(),
+            BinaryHead(),
+            r"^CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels\.$",
+        ),
         (BCELoss(), TwoClassHead(), r"^BCELoss does not go with head=two_class; it goes with head=binary\.$"),
         (NPCCLoss(), TwoClassHead(), "it goes with head=binary"),
         (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), BinaryHead(), "CompoundLoss .* it goes with head=two_class"),
@@ -230,7 +234,7 @@ def test_every_head_that_fits_is_named():
     class Third(BinaryHead):
         name = "third"
 
-    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class\.$"):
+    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class or head=multi_label\.$"):
         check_pair(DiceLoss(), Third())
 
 
