@@ -77,7 +77,7 @@ class _Kept:
     """What the graph holds in place of a saved tensor, and drops with it."""
 
     def __init__(self, saved: Tensor) -> None:
-        self.saved = saved
+        self.saved = saved.detach()  # with its graph it would keep itself alive
 
 
 def _elements(saved: Tensor) -> float:

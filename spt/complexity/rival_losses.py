@@ -16,10 +16,12 @@ def plain(name: str) -> Loss:
     One channel is a sigmoid, more are a softmax. Nothing guards against log 0 or 0 / 0.
 
     Raises:
-        KeyError: if there is none.
+        ValueError: if there is none.
     """
     if name in PRINTED:
         return lambda logits, target: PRINTED[name](_probabilities(logits), target)
+    if "_" not in name:
+        raise ValueError(f"no formula of {name}; there are {', '.join(PRINTED)} and pairs of them.")
     first, second = (plain(part) for part in name.rsplit("_", 1))
     return lambda logits, target: first(logits, target) + second(logits, target)
 

@@ -32,7 +32,7 @@ def negative_pearson(
 
 
 def _closed_form(x: Tensor, target: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Value and gradient ``-p (1 - p) (t' - r var_t p' / s) / (s pixels)``; ' is less the mean, s of both deviations."""
+    """Value and gradient ``-p (1 - p) (t' - r var_t p' / s) / (s pixels)``; ' less the mean, s of both deviations."""
     over: dict[str, Any] = {"dim": (2, 3), "keepdim": True}
     sigmoid = x.sigmoid()
     p, t = sigmoid - sigmoid.mean(**over), target - target.mean(**over)

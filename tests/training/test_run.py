@@ -17,8 +17,8 @@ from torch import nn
 from spt.command import Interrupted
 from spt.config import build
 from spt.evaluation.run_folder import RunFolder
-from spt.heads import BinaryHead, Head, TwoClassHead
-from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, NPCCLoss
+from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
+from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
 from spt.training import run
 from spt.training.module import SpeckleModule
 from spt.training.run import check_model, check_monitor, check_pair, share_of_light, train
@@ -201,6 +201,9 @@ class Undeclared(nn.Module):
         (CELoss(), TwoClassHead()),
         (DiceLoss(), BinaryHead()),
         (DiceLoss(), TwoClassHead()),
+        (DiceLoss(activation="sigmoid"), MultiLabelHead()),
+        (CELoss(), GreyLevelsHead()),
+        (FocalLoss(), GreyLevelsHead()),
         (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), TwoClassHead()),
         (Undeclared(), BinaryHead()),
         (Undeclared(), TwoClassHead()),
@@ -236,6 +239,23 @@ def test_every_head_that_fits_is_named():
 
     with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class or head=multi_label\.$"):
         check_pair(DiceLoss(), Third())
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "reads"),
+    [
+        (DiceLoss(), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (CompoundLoss([FocalLoss(), DiceLoss()], [1, 1]), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (DiceLoss(activation="sigmoid"), TwoClassHead(), "sigmoid, head=two_class by softmax"),
+    ],
+)
+def test_a_loss_that_would_read_the_logits_otherwise_is_refused_with_the_remedy(
+    loss: nn.Module, head: Head, reads: str
+):
+    with pytest.raises(
+        ValueError, match=rf"would read the logits by {reads}\. Write activation: \$\{{head\.activation"
+    ):
+        check_pair(loss, head)
 
 
 def test_a_pair_that_does_not_fit_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path):
