@@ -375,12 +375,17 @@ MODELS, LOSSES, HEADS = (
     sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")) for group in ("model", "loss", "head")
 )
 
+OFTEN = {"deep_speckle": "ce"}
+
 
 @pytest.mark.parametrize(
     ("name", "loss"),
     [
-        # 21,850,530 parameters a time: its own loss at every run, the others with the slow tests
-        pytest.param(name, loss, marks=pytest.mark.slow if name == "deep_speckle" and loss != "ce" else ())
+        # One network takes every loss at every run, the others the one of most heads (deep speckle, 21,850,530
+        # parameters a time, its own) and the rest with the slow tests.
+        pytest.param(
+            name, loss, marks=() if name == "spt_unet" or loss == OFTEN.get(name, "focal") else pytest.mark.slow
+        )
         for name in MODELS
         for loss in LOSSES
     ],
