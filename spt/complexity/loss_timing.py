@@ -1,13 +1,13 @@
 """What a loss costs beside its formula as printed and beside the losses of SMP and MONAI."""
 
 import statistics
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.benchmark import timer
 
 from spt.complexity.rival_losses import Loss, plain, rivals
 from spt.complexity.timing import Timing
@@ -26,8 +26,8 @@ def measure_loss(name: str, loss: Loss, channels: int, size: int, batch: int, re
         batch: images.
         repeats: timed rounds; every round calls each once.
     Returns:
-        ``shape``, ``time`` (fields of :class:`Timing`), ``ratio`` (rival -> our least time over its least: what else
-        runs on the machine only adds) and ``buffers`` kept for the backward pass.
+        ``shape``, ``time`` (fields of :class:`Timing`), ``ratio`` (rival -> median over rounds of ours / theirs) and
+        ``buffers`` kept for the backward pass.
     Raises:
         ValueError: if SMP or MONAI is missing.
     """
@@ -41,20 +41,30 @@ def measure_loss(name: str, loss: Loss, channels: int, size: int, batch: int, re
     return {
         "shape": list(logits.shape),
         "time": vars(Timing(statistics.median(ours), min(ours), max(ours))),
-        "ratio": {key: min(ours) / min(theirs) for key, theirs in times.items() if key != "ours"},
+        "ratio": {
+            key: statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+            for key, theirs in times.items()
+            if key != "ours"
+        },
         "buffers": kept_buffers(lambda: loss(logits, target), logits.numel()),
     }
 
 
 def time_in_turn(calls: dict[str, Call], repeats: int, warm_up: int = 2) -> dict[str, list[float]]:
-    """Time several calls round by round [s]; two rounds before are not counted."""
+    """Time several calls round by round, another one first each round.
+
+    Returns:
+        The processor's time of every call after ``warm_up`` rounds [s]: waiting for a busy machine does not count.
+    """
+    names = list(calls)
     times: dict[str, list[float]] = {key: [] for key in calls}
     for turn in range(warm_up + repeats):
-        for key, call in calls.items():
-            began = timer()
-            call()
+        first = turn % len(names)
+        for key in names[first:] + names[:first]:
+            began = time.process_time()
+            calls[key]()
             if turn >= warm_up:
-                times[key].append(timer() - began)
+                times[key].append(time.process_time() - began)
     return times
 
 
@@ -90,13 +100,13 @@ def loss_table(rows: Iterable[dict[str, Any]]) -> Iterator[list[str]]:
     Args:
         rows: of :func:`measure_loss` with ``loss`` added.
     """
-    yield ["loss", "logits", "ms (min..max)", "/ plain formula", "/ SMP", "/ MONAI", "buffers kept"]
+    yield ["loss", "logits", "CPU ms (min..max)", "/ plain formula", "/ SMP", "/ MONAI", "buffers kept"]
     for row in rows:
-        time = Timing(**row["time"])
+        measured = Timing(**row["time"])
         yield [
             row["loss"],
             str(tuple(row["shape"])),
-            f"{1e3 * time.median:.1f} ({1e3 * time.least:.1f}..{1e3 * time.greatest:.1f})",
+            f"{1e3 * measured.median:.1f} ({1e3 * measured.least:.1f}..{1e3 * measured.greatest:.1f})",
             *(f"{row['ratio'][key]:.2f}" if key in row["ratio"] else "" for key in ("plain", "SMP", "MONAI")),
             str(row["buffers"]),
         ]

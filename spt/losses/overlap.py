@@ -1,10 +1,12 @@
 """Losses that judge the overlap of an image as a whole."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd import Function
 
 from spt.losses.image_loss import ImageLoss
 from spt.losses.shapes import check_activation, in_float32, is_softmax, probabilities, same_shape
@@ -67,7 +69,22 @@ def _overlap_and_total(
     if foreground_only and is_softmax(logits, activation):
         p, target = p[:, :1], target[:, :1]
     pixels = (2, 3) if per_image else (0, 2, 3)
-    return (p * target).sum(pixels), p.sum(pixels) + target.sum(pixels)
+    overlap, lit = _Sums.apply(p, target, pixels)
+    return overlap, lit + target.sum(pixels, keepdim=True)
+
+
+class _Sums(Function):
+    """``sum(p t)`` and ``sum(p)`` over pixels: together they cost the backward pass one image instead of two."""
+
+    @staticmethod
+    def forward(ctx: Any, p: Tensor, t: Tensor, pixels: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(p, t)
+        return (p * t).sum(pixels, keepdim=True), p.sum(pixels, keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, to_overlap: Tensor, to_sum: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        p, t = ctx.saved_tensors
+        return torch.addcmul(to_sum, to_overlap, t), to_overlap * p if ctx.needs_input_grad[1] else None, None
 
 
 class OverlapLoss(ImageLoss):
