@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from spt.metrics import top_k_accuracy
+
 
 class Head(Protocol):
     """What a head gives to training and to losses."""
@@ -101,6 +103,7 @@ class GreyLevelsHead:
     """
 
     name: ClassVar[str] = "grey_levels"
+    gives_probabilities: ClassVar[bool] = False  # the image is a brightness
 
     def __init__(self, channels: int = 256, activation: str = "softmax", image: str = "expected") -> None:
         if image not in ("expected", "most_likely"):
@@ -134,6 +137,10 @@ class GreyLevelsHead:
             low, high = (slope, high) if mean < share else (low, slope)
         return (slope * levels).float()
 
+    def logit_metrics(self, logits: Float[Tensor, "b c h w"], encoded: Int[Tensor, "b h w"]) -> dict[str, Tensor]:
+        """Share of the pixels of every image whose level is the most likely, and among the five most likely."""
+        return {f"top{k}": top_k_accuracy(logits, encoded, k) for k in (1, 5) if k < self.channels}
+
 
 class MultiLabelHead:
     """Independent sigmoids, a thermometer: label k = 0 ... c - 1 says that the pixel is at least (k + 1/2) / c bright.
@@ -146,6 +153,7 @@ class MultiLabelHead:
     """
 
     name: ClassVar[str] = "multi_label"
+    gives_probabilities: ClassVar[bool] = False  # the image is a brightness
 
     def __init__(self, channels: int = 16, activation: str = "sigmoid") -> None:
         self.channels, self.activation = _several(channels, self.name), _only("sigmoid", activation, self.name)

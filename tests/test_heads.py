@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 
+from spt.evaluation.logits import gives_probabilities, logit_metrics
 from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
 
 HEADS = [BinaryHead, TwoClassHead, GreyLevelsHead, MultiLabelHead]
@@ -204,3 +205,22 @@ def test_right_labels_decode_within_half_a_step(channels):
 def test_the_image_is_the_mean_probability():
     logits = torch.tensor([math.log(3), 0.0, -math.log(3)]).view(1, 3, 1, 1)
     assert MultiLabelHead(3).decode(logits).item() == pytest.approx(0.5)
+
+
+# What heads offer to the judges ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("head", "lit"), zip(HEADS, [True, True, False, False], strict=True))
+def test_only_heads_whose_image_is_the_probability_of_light_are_calibrated(head, lit):
+    assert gives_probabilities(head()) == lit
+
+
+def test_grey_levels_are_judged_by_the_levels_they_name():
+    logits = torch.arange(6.0).view(1, 6, 1, 1).expand(1, 6, 1, 3)  # the last level is the most likely
+    encoded = torch.tensor([[[5, 1, 0]]])
+    scores = logit_metrics(GreyLevelsHead(6), logits, encoded)
+    assert {name: value.tolist() for name, value in scores.items()} == {
+        "top1": [pytest.approx(1 / 3)],
+        "top5": [pytest.approx(2 / 3)],
+    }
+    assert list(logit_metrics(GreyLevelsHead(5), logits[:, :5], encoded.clamp(max=4))) == ["top1"]

@@ -133,7 +133,7 @@ def test_two_processes_judge_like_one(tmp_path: Path):
     final = json.loads((tmp_path / "metrics.json").read_text())
     last = (tmp_path / "metrics.csv").read_text().splitlines()
     row = dict(zip(last[0].split(","), last[-1].split(","), strict=True))
-    for name in ("pcc", "ssim", "ji", "psnr"):
+    for name in ("pcc", "ssim", "ji", "psnr", "dice", "mse", "recall", "ece"):
         assert float(row[f"val_seen/{name}"]) == pytest.approx(final["val_seen"][name]["mean"], rel=1e-4, abs=1e-5)
 
 

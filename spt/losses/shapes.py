@@ -1,8 +1,5 @@
 """What every loss does first: shapes are checked, reductions run in at least float32, logits become probabilities."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -20,15 +17,6 @@ def same_shape(logits: Tensor, target: Tensor) -> None:
 def in_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Promote to at least float32: in half precision the sums over 65,536 pixels overflow or lose the small terms."""
     return tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors)
-
-
-@contextmanager
-def exact_convolutions(device: torch.device) -> Iterator[None]:
-    """Convolve in the tensors' own precision: no autocast, and no TF32, which keeps 10 bits of a variance."""
-    cudnn = torch.backends.cudnn
-    settings = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
-    with torch.autocast(device.type, enabled=False), cudnn.flags(**settings, allow_tf32=False):
-        yield
 
 
 def check_activation(activation: str) -> str:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from spt.losses.closed_form import with_gradient
 from spt.losses.image_loss import ImageLoss
-from spt.losses.shapes import exact_convolutions, in_float32, same_shape
+from spt.losses.shapes import in_float32, same_shape
 from spt.metrics.image import ssim_map
 
 
@@ -25,7 +25,7 @@ def structural_dissimilarity(logits: Float[Tensor, "b c h w"], target: Float[Ten
     x, t = in_float32(logits, target)
     p = x.sigmoid()
     # Its gradient at once: the five filtered images and their products would stay until the backward pass.
-    with exact_convolutions(x.device), torch.enable_grad():
+    with torch.enable_grad():
         leaf = p.detach().requires_grad_()
         value = 1 - ssim_map(leaf, t.detach()).mean()
         if not p.requires_grad:

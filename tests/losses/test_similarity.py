@@ -3,7 +3,6 @@ import torch
 from skimage.metrics import structural_similarity
 
 from spt.losses import SSIMLoss
-from spt.losses.shapes import exact_convolutions
 from spt.metrics.image import ssim
 
 
@@ -49,14 +48,3 @@ def test_descending_the_gradient_raises_the_similarity():
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.05 < before
-
-
-def test_exact_convolutions_neither_autocast_nor_tf32_and_leave_the_settings_as_they_were():
-    cudnn = torch.backends.cudnn
-    before = (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32)
-    image = torch.rand(1, 1, 12, 12)
-    with torch.autocast("cpu", torch.bfloat16), exact_convolutions(image.device):
-        assert not cudnn.allow_tf32
-        assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic) == before[:3]
-        assert torch.nn.functional.conv2d(image, image[:, :, :3, :3]).dtype == torch.float32
-    assert (cudnn.enabled, cudnn.benchmark, cudnn.deterministic, cudnn.allow_tf32) == before

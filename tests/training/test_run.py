@@ -19,6 +19,7 @@ from spt.config import build
 from spt.evaluation.run_folder import RunFolder
 from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
 from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
+from spt.metrics import METRICS
 from spt.training import run
 from spt.training.module import SpeckleModule
 from spt.training.run import check_model, check_monitor, check_pair, share_of_light, train
@@ -45,22 +46,54 @@ def test_run_folder_holds_what_users_rely_on(straight: tuple[RunFolder, float]):
     folder, value = straight
     for path in (folder.best, folder.last, folder.history, folder.metrics):
         assert path.is_file(), path
-    assert {p.name for p in folder.figures.glob("*.png")} >= {"val_seen.png", "val_class.png", "val_unseen.png"}
+    for split in ("val_seen", "val_class", "val_unseen"):
+        for name in (split, f"{split}_last_epoch", f"{split}_reliability", f"{split}_reliability_last_epoch"):
+            assert (folder.figures / f"{name}.png").is_file(), name
     final = json.loads(folder.metrics.read_text())
     assert set(final) == {"val_seen", "val_class", "val_unseen", "baselines", "run"}
-    assert set(final["val_seen"]) == {"pcc", "ssim", "ji", "psnr"}
-    assert set(final["val_seen"]["pcc"]) == {"mean", "sem", "n"}
+    assert set(final["val_seen"]) == {*METRICS, "ece"}
+    assert all(set(value) == {"mean", "sem", "n"} for value in final["val_seen"].values())
     assert final["val_seen"]["pcc"]["n"] == 8
     names = {"raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"}
     assert set(final["baselines"]["val_unseen"]) == names
+    assert set(final["baselines"]["val_unseen"]["mean image"]) == set(METRICS)
     rows = list(csv.DictReader(folder.history.open()))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
     assert max(float(row["val_seen/pcc"]) for row in rows) == pytest.approx(value, abs=1e-5)
 
 
-def test_monitored_value_is_the_final_score(straight: tuple[RunFolder, float]):
+def test_every_value_of_the_best_epoch_is_the_final_score(straight: tuple[RunFolder, float]):
     folder, value = straight
-    assert json.loads(folder.metrics.read_text())["val_seen"]["pcc"]["mean"] == pytest.approx(value, abs=1e-5)
+    final = json.loads(folder.metrics.read_text())
+    assert final["val_seen"]["pcc"]["mean"] == pytest.approx(value, abs=1e-5)
+    best = max(csv.DictReader(folder.history.open()), key=lambda row: float(row["val_seen/pcc"]))
+    for split in ("val_seen", "val_class", "val_unseen"):
+        for name, score in final[split].items():
+            assert float(best[f"{split}/{name}"]) == pytest.approx(score["mean"], rel=1e-4, abs=1e-5), (split, name)
+
+
+def test_a_head_brings_metrics_of_its_logits_and_says_that_its_image_is_no_probability(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """One channel at threshold 0 is the image at threshold .5: the head's metric is the accuracy, wherever written."""
+
+    def right(self: BinaryHead, logits: torch.Tensor, encoded: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"top1": ((logits >= 0) == (encoded >= 0.5)).flatten(1).double().mean(1)}
+
+    monkeypatch.setattr(BinaryHead, "logit_metrics", right, raising=False)
+    monkeypatch.setattr(BinaryHead, "gives_probabilities", False, raising=False)
+    cfg, folder = start(tmp_path, "trainer.max_epochs=1")
+    train(cfg, folder)
+    final = json.loads(folder.metrics.read_text())
+    row = next(csv.DictReader(folder.history.open()))
+    for split in ("val_seen", "val_class", "val_unseen"):
+        assert set(final[split]) == {*METRICS, "top1"}
+        assert final[split]["top1"] == pytest.approx(final[split]["accuracy"])
+        assert row[f"{split}/top1"] == row[f"{split}/accuracy"]
+        assert f"{split}/ece" not in row
+        assert not (folder.figures / f"{split}_reliability.png").exists()
+    assert "| TOP1 | SpTUNet |" in folder.report.read_text()
+    assert "TOP1 | linear ridge" not in folder.report.read_text()
 
 
 def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(straight: tuple[RunFolder, float]):
@@ -76,8 +109,10 @@ def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(straight: tup
         "scalars"
     ]
     assert any(tag.startswith("lr-") for tag in tags["scalars"])
-    assert "final/val_seen/pcc" in tags["scalars"]
-    assert {"contact_sheet/val_seen", "contact_sheet/val_unseen"} <= tags["images"]
+    for split in ("val_seen", "val_class", "val_unseen"):
+        for name in (*METRICS, "ece"):
+            assert {f"{split}/{name}", f"final/{split}/{name}"} <= tags["scalars"]
+        assert {f"contact_sheet/{split}", f"reliability/{split}"} <= tags["images"]
     assert "config/text_summary" in tags["tensors"]
     assert graph
 
