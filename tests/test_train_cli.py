@@ -190,7 +190,7 @@ def test_no_pairs(tmp_path: Path):
 
 def test_loss_and_head_that_do_not_fit(tmp_path: Path):
     text = refused(tmp_path, "loss=ce", "head=binary", SPT_CACHE=str(tmp_path / "cache"))
-    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class.\n"
+    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels.\n"
     assert not (tmp_path / "cache").exists()
 
 

@@ -216,7 +216,7 @@ def check_pair(loss: nn.Module, head: Head) -> None:
     """Refuse a loss that reads the channels in another way than the head.
 
     Raises:
-        ValueError: naming the heads that work; a loss that declares no ``heads`` is trusted.
+        ValueError: naming the heads that work, or the activation; a loss that declares no ``heads`` is trusted.
     """
     heads = getattr(loss, "heads", (head.name,))
     if head.name not in heads:
@@ -225,6 +225,15 @@ def check_pair(loss: nn.Module, head: Head) -> None:
             if heads
             else "the parts of this loss have no head in common."
         )
+    for part in loss.modules():
+        reads = getattr(part, "activation", head.activation)
+        if reads == "auto":
+            reads = "sigmoid" if head.channels == 1 else "softmax"
+        if reads in ("sigmoid", "softmax") and reads != head.activation:
+            raise ValueError(
+                f"{type(part).__name__} would read the logits by {reads}, head={head.name} by {head.activation}. "
+                "Write activation: ${head.activation} in the loss."
+            )
 
 
 def share_of_light(value: float | str) -> float:

@@ -17,8 +17,8 @@ from torch import nn
 from spt.command import Interrupted
 from spt.config import build
 from spt.evaluation.run_folder import RunFolder
-from spt.heads import BinaryHead, Head, TwoClassHead
-from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, NPCCLoss
+from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
+from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
 from spt.metrics import METRICS
 from spt.training import run
 from spt.training.module import SpeckleModule
@@ -236,6 +236,9 @@ class Undeclared(nn.Module):
         (CELoss(), TwoClassHead()),
         (DiceLoss(), BinaryHead()),
         (DiceLoss(), TwoClassHead()),
+        (DiceLoss(activation="sigmoid"), MultiLabelHead()),
+        (CELoss(), GreyLevelsHead()),
+        (FocalLoss(), GreyLevelsHead()),
         (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), TwoClassHead()),
         (Undeclared(), BinaryHead()),
         (Undeclared(), TwoClassHead()),
@@ -249,7 +252,11 @@ def test_a_loss_that_reads_the_heads_channels_passes(loss: nn.Module, head: Head
 @pytest.mark.parametrize(
     ("loss", "head", "message"),
     [
-        (CELoss(), BinaryHead(), r"^CELoss does not go with head=binary; it goes with head=two_class\.$"),
+        (
+            CELoss(),
+            BinaryHead(),
+            r"^CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels\.$",
+        ),
         (BCELoss(), TwoClassHead(), r"^BCELoss does not go with head=two_class; it goes with head=binary\.$"),
         (NPCCLoss(), TwoClassHead(), "it goes with head=binary"),
         (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), BinaryHead(), "CompoundLoss .* it goes with head=two_class"),
@@ -265,8 +272,25 @@ def test_every_head_that_fits_is_named():
     class Third(BinaryHead):
         name = "third"
 
-    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class\.$"):
+    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class or head=multi_label\.$"):
         check_pair(DiceLoss(), Third())
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "reads"),
+    [
+        (DiceLoss(), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (CompoundLoss([FocalLoss(), DiceLoss()], [1, 1]), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (DiceLoss(activation="sigmoid"), TwoClassHead(), "sigmoid, head=two_class by softmax"),
+    ],
+)
+def test_a_loss_that_would_read_the_logits_otherwise_is_refused_with_the_remedy(
+    loss: nn.Module, head: Head, reads: str
+):
+    with pytest.raises(
+        ValueError, match=rf"would read the logits by {reads}\. Write activation: \$\{{head\.activation"
+    ):
+        check_pair(loss, head)
 
 
 def test_a_pair_that_does_not_fit_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path):
@@ -386,12 +410,17 @@ MODELS, LOSSES, HEADS = (
     sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")) for group in ("model", "loss", "head")
 )
 
+OFTEN = {"deep_speckle": "ce"}
+
 
 @pytest.mark.parametrize(
     ("name", "loss"),
     [
-        # 21,850,530 parameters a time: its own loss at every run, the others with the slow tests
-        pytest.param(name, loss, marks=pytest.mark.slow if name == "deep_speckle" and loss != "ce" else ())
+        # One network takes every loss at every run, the others the one of most heads (deep speckle, 21,850,530
+        # parameters a time, its own) and the rest with the slow tests.
+        pytest.param(
+            name, loss, marks=() if name == "spt_unet" or loss == OFTEN.get(name, "focal") else pytest.mark.slow
+        )
         for name in MODELS
         for loss in LOSSES
     ],
