@@ -15,7 +15,7 @@ from spt.data.objects import GLYPHS, draw_object
 from spt.data.pairs import Pairs
 from spt.data.readers import read_arrays
 from spt.files import atomic
-from spt.optics import Camera, ThinDiffuserSetup
+from spt.optics import Camera, Setup, select
 
 RECIPE = 1
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
@@ -41,7 +41,7 @@ class SimulatedSpeckles:
         glyph_share: share of glyphs; the others are strokes.
     """
 
-    setup: ThinDiffuserSetup
+    setup: Setup
     camera: Camera
     train: int = 6000
     validation: int = 256
@@ -99,7 +99,7 @@ class SimulatedSpeckles:
 
     def _simulate(self) -> dict[str, np.ndarray]:
         seen = "".join(c for c in GLYPHS if c not in self.held_out_glyphs)
-        screens = self.setup.draw_screens(self.train_diffusers + self.unseen_diffusers, self._generator(0))
+        medium = self.setup.draw(self.train_diffusers + self.unseen_diffusers, self._generator(0))
         known, new = np.arange(self.train_diffusers), self.train_diffusers + np.arange(self.unseen_diffusers)
         plan = {
             "train": (1, self.train, seen, self.glyph_share, known),
@@ -120,7 +120,7 @@ class SimulatedSpeckles:
                     for i in range(part.start, part.stop):
                         target[i] = draw_object(self.size, glyphs, share, np.random.default_rng([self.seed, stream, i]))
                     objects = torch.from_numpy(target[part]).float() / 255
-                    intensity = self.setup.intensity(objects, screens[torch.from_numpy(diffuser[part])])
+                    intensity = self.setup.intensity(objects, select(medium, torch.from_numpy(diffuser[part])))
                     speckle[part] = self.camera.expose(intensity, noise).numpy()
                     progress.advance(task, part.stop - part.start)
                 arrays |= {f"{name}_speckle": speckle, f"{name}_target": target, f"{name}_diffuser": diffuser}
