@@ -12,10 +12,10 @@ from torch.utils.benchmark import timer
 
 from spt.complexity.tables import training_step
 from spt.complexity.timing import Timing
-from spt.optics import Camera, ThinDiffuserSetup, transfer_function
+from spt.optics import Camera, Medium, ThinDiffuserSetup, transfer_function
 
-Irradiance = Callable[[Float[Tensor, "b n n"], Float[Tensor, "b g g"]], Float[Tensor, "b n n"]]
-"""Objects and phase screens to what the camera sees."""
+Irradiance = Callable[[Float[Tensor, "b n n"], Medium], Float[Tensor, "b n n"]]
+"""Objects and media to what falls on the camera."""
 
 RIVALS = ("torchoptics, same grid", "the same in float32", "torchoptics, its own padding", "naive loop")
 PIXELS = 2**17
@@ -32,9 +32,9 @@ class Frames:
     generator: torch.Generator
 
     def simulate(self, irradiance: Irradiance) -> Tensor:
-        """Draw a screen for every object, propagate, expose."""
-        screens = self.setup.draw_screens(len(self.objects), self.generator)
-        return self.camera.expose(irradiance(self.objects, screens), self.generator)
+        """Draw a medium for every object, propagate, expose."""
+        medium = self.setup.draw(len(self.objects), self.generator)
+        return self.camera.expose(irradiance(self.objects, medium), self.generator)
 
 
 def frames(setup: ThinDiffuserSetup, camera: Camera, window: int, batch: int) -> Frames:
@@ -110,13 +110,13 @@ def _torchoptics(setup: ThinDiffuserSetup, dtype: torch.dtype, padding: int | No
     """The same setup in torchoptics, a whole batch at once; its default precision is float64."""
     import torchoptics
 
-    def irradiance(objects: Tensor, screens: Tensor) -> Tensor:
+    def irradiance(objects: Tensor, medium: Medium) -> Tensor:
         torchoptics.set_default_dtype(dtype)
-        at = setup.object_distance, setup.object_distance + setup.camera_distance
+        at = setup.object_distance, setup.object_distance + setup.camera_range[0]
         method = {"propagation_method": "ASM", "asm_pad": padding}
         field = torchoptics.Field(setup.object_field(objects), setup.wavelength, spacing=setup.pitch)
         field = field.propagate_to_z(at[0], **method)
-        field = field.copy(data=field.data * torch.polar(torch.ones_like(screens), screens))
+        field = field.copy(data=field.data * _phase_factor(medium["screens"][:, 0]))
         return _window(setup, field.propagate_to_z(at[1], **method).intensity()).float()
 
     return irradiance
@@ -127,14 +127,21 @@ def _naive(setup: ThinDiffuserSetup) -> Irradiance:
     build = transfer_function.__wrapped__
 
     def through(field: Tensor, distance: float) -> Tensor:
-        transfer = build(*field.shape, distance, setup.pitch, setup.wavelength)
+        transfer = build(*field.shape[-2:], distance, setup.pitch, setup.wavelength)
         return torch.fft.ifft2(torch.fft.fft2(field) * transfer)
 
     def one(image: Tensor, screen: Tensor) -> Tensor:
-        field = through(setup.object_field(image), setup.object_distance) * torch.exp(1j * screen)
-        return _window(setup, through(field, setup.camera_distance).abs().square())
+        field = through(setup.object_field(image), setup.object_distance) * _phase_factor(screen)
+        return _window(setup, through(field, setup.camera_range[0]).abs().square())
 
-    return lambda objects, screens: torch.stack([one(o, s) for o, s in zip(objects, screens, strict=True)])
+    def irradiance(objects: Tensor, medium: Medium) -> Tensor:
+        return torch.cat([one(o, s) for o, s in zip(objects.split(1), medium["screens"][:, 0].split(1), strict=True)])
+
+    return irradiance
+
+
+def _phase_factor(screens: Tensor) -> Tensor:
+    return torch.polar(torch.ones_like(screens), screens)
 
 
 def _window(setup: ThinDiffuserSetup, intensity: Tensor) -> Tensor:
