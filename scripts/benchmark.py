@@ -3,10 +3,12 @@
 python scripts/benchmark.py networks                 every network: forward and training step at 64 and 256 px
 python scripts/benchmark.py attention                SpT UNet's pooled attention against a full softmax, 64 and 128 px
 python scripts/benchmark.py memory                   activation checkpointing off and on
+python scripts/benchmark.py optics                   the simulation beside torchoptics and a training step, on the CPU
 """
 
 import argparse
 import multiprocessing
+import os
 import platform
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,7 +22,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     """Parse, measure each case in a process of its own, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["networks", "attention", "memory"])
+    parser.add_argument("what", choices=["networks", "attention", "memory", "optics"])
     names = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--sizes", nargs="+", type=int, help="image sides [px]")
@@ -49,6 +51,8 @@ def benchmark(arguments: argparse.Namespace) -> str:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = {"device": device, "repeats": arguments.repeats}
     shared = {**settings, "batch": arguments.batch, "precision": arguments.precision}
+    if arguments.what == "optics":
+        return _optics(arguments.sizes or [64, 128, 256, 512], arguments.repeats)
     if arguments.what == "attention":
         cases = [
             {"size": size, "full": full, **settings} for size in arguments.sizes or [64, 128] for full in (False, True)
@@ -98,14 +102,45 @@ def _attention(case: dict[str, Any]) -> dict[str, Any]:
     return measure_attention(_model("spt_unet"), device=torch.device(case.pop("device")), **case)
 
 
+def _optics(sizes: list[int], repeats: int) -> str:
+    from spt.complexity import simulation_timing
+    from spt.evaluation.report import markdown
+
+    threads = sorted({1, os.cpu_count() or 1})
+    cases = [{"size": size, "threads": n, "repeats": repeats} for size in sizes for n in threads]
+    speed = simulation_timing.simulation_table(_each(_simulation, cases))
+    share = simulation_timing.share_table(_each(_share, [{"threads": n, "repeats": repeats} for n in threads]))
+    note = f"{_hardware('cpu')}, default set's optics, medians (least..greatest) of {repeats} rounds."
+    return f"{markdown(speed)}\n\n{markdown(share)}\n\n{note}"
+
+
+def _simulation(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_simulation
+
+    source = _built("data.source")
+    return measure_simulation(source.setup, source.camera, **case)
+
+
+def _share(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_share
+
+    source = _built("data.source")
+    return measure_share(source.setup, source.camera, _model("spt_unet"), batch=16, **case)
+
+
 def _model(name: str) -> Any:
+    return _built("model", f"model={name}")
+
+
+def _built(node: str, *overrides: str) -> Any:
     from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
 
     import spt  # noqa: F401  registers the typed root
     from spt.config import build
 
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return build(compose("train", [f"model={name}"]).model)
+        return build(OmegaConf.select(compose("train", list(overrides)), node))
 
 
 def _hardware(device: str) -> str:
