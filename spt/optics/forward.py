@@ -14,11 +14,8 @@ from torch import Tensor
 from spt.optics.illumination import GaussianBeam
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 from spt.optics.motion import IndependentPatterns, MovingDiffuser
-from spt.optics.propagation import propagate
+from spt.optics.propagation import fields_at_once, propagate
 from spt.optics.sampling_rules import Finding, diffuser_findings, refuse
-
-CACHED = 2**16
-"""Samples of a complex field (8 bytes each) that a CPU's cache holds together with what is computed from them."""
 
 Medium = dict[str, Tensor]
 """The random state of ``count`` media: every tensor has the leading axis ``count``."""
@@ -195,8 +192,7 @@ class DiffuserSetup(ABC):
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity in the camera's window for objects in [0, 1], each behind its own medium."""
-        # A CPU is twice as fast on fields that stay in its cache as on a whole batch.
-        step = len(objects) if objects.is_cuda else max(1, CACHED // medium["screens"][0].numel())
+        step = fields_at_once(medium["screens"][0].numel(), objects.device)
         parts = range(0, len(objects), step)
         return torch.cat([self._intensity(objects[k : k + step], select(medium, slice(k, k + step))) for k in parts])
 
