@@ -169,7 +169,7 @@ def _unit(frames: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
     return (fluctuation / norm).masked_fill(constant, 0)
 
 
-def hot_pixels(intensity: Float[Tensor, "n h w"], share: float = 0.9) -> int:
+def hot_pixels(intensity: Float[Tensor, "n h w"], share: float = 0.75) -> int:
     """Count pixels that stand alone in a ``share`` of the frames: above twice their brightest neighbour plus the mean.
 
     A speckle grain sampled with 2 px or more is never as narrow as that, and a finer one stays in one place only as

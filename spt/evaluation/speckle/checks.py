@@ -48,7 +48,7 @@ def _frames(s: SpeckleStatistics) -> Iterator[str]:
         yield f"{s.duplicates} of {s.frames} frames repeat an earlier one (PCC > {DUPLICATE})."
     if s.hot:
         yield (
-            f"{s.hot} hot pixel(s): more than twice their brightest neighbour plus the mean in 90 % of the frames. "
+            f"{s.hot} hot pixel(s): more than twice their brightest neighbour plus the mean in 75 % of the frames. "
             "Replace them by the median of their neighbours."
         )
 
