@@ -12,12 +12,13 @@ from torch import Tensor, nn
 from torch.utils.benchmark import timer
 
 from spt.complexity.tables import training_step
-from spt.optics import Camera, Medium, ThinDiffuserSetup, transfer_function
+from spt.optics import Camera, Medium, ThinDiffuserSetup, select, transfer_function
 
 Irradiance = Callable[[Float[Tensor, "b n n"], Medium], Float[Tensor, "b n n"]]
 """Objects and media to what falls on the camera."""
 
-RIVALS = ("torchoptics, same grid", "the same in float32", "torchoptics, its own padding", "naive loop")
+SAME_GRID, PADDED = "torchoptics, same grid", "torchoptics, its own padding"
+RIVALS = (SAME_GRID, "the same in float32", PADDED, "naive loop")
 PIXELS = 2**17
 """Pixels of a timed batch of objects: 32 at 64 px."""
 
@@ -52,22 +53,25 @@ def measure_simulation(
 ) -> dict[str, Any]:
     """Time the forward model at one size beside its rivals, in turn, so that all see the same machine.
 
-    Screens and camera are ours for every rival: only the way of the light differs.
+    A frame is a fresh screen, the light's way through free space, and the camera. The light alone is what torchoptics
+    and the loop do otherwise; screens and camera are ours for all.
 
     Returns:
         ``size``, ``threads``, ``batch``, and ``seconds``: name to the times of a sample, round by round.
     """
     torch.set_num_threads(threads)
     batch = frames(setup, camera, size, max(1, PIXELS // size**2))
-    one = replace(batch, objects=batch.objects[:1])
-    sets: dict[str, tuple[Frames, Irradiance]] = {"spt": (batch, batch.setup.intensity)}
-    for name, irradiance in _rivals(batch.setup).items():
-        sets[name] = (one if name == RIVALS[2] else batch, irradiance)
+    ways: dict[str, Irradiance] = {"spt": batch.setup.intensity} | _rivals(batch.setup)
     if size > LARGEST_PADDED:
-        del sets[RIVALS[2]]
+        del ways[PADDED]
+    medium = batch.setup.draw(len(batch.objects), batch.generator)
+    one = batch.objects[:1], select(medium, slice(1))
+    calls = {f"frame, {name}": partial(batch.simulate, ways[name]) for name in ("spt", SAME_GRID)}
+    for name, way in ways.items():
+        calls[name] = partial(way, *(one if name == PADDED else (batch.objects, medium)))
     with torch.inference_mode():
-        seconds = in_turn({name: partial(some.simulate, way) for name, (some, way) in sets.items()}, repeats)
-    a_sample = {name: [t / len(sets[name][0].objects) for t in times] for name, times in seconds.items()}
+        seconds = in_turn(calls, repeats)
+    a_sample = {name: [t / (1 if name == PADDED else len(batch.objects)) for t in seconds[name]] for name in seconds}
     return {"size": size, "threads": threads, "batch": len(batch.objects), "seconds": a_sample}
 
 
@@ -158,20 +162,22 @@ def _window(setup: ThinDiffuserSetup, intensity: Tensor) -> Tensor:
 
 
 def simulation_table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
-    """Header and rows: samples a second, and how many times longer each rival takes, round by round.
+    """Header and rows: frames a second, and how many times longer a frame or the light alone takes, round by round.
 
     Args:
         rows: of :func:`measure_simulation`.
     """
-    yield ["px (grid twice that)", "threads", "batch", "samples/s", *(f"{name}: times longer" for name in RIVALS)]
+    columns = [f"frame, {SAME_GRID}", *RIVALS]
+    yield ["px (grid twice that)", "threads", "batch", "frames/s", *(f"{name}: times longer" for name in columns)]
     for row in rows:
-        ours = row["seconds"]["spt"]
+        seconds = row["seconds"]
+        ours = [seconds["frame, spt"], *[seconds["spt"]] * len(RIVALS)]
         yield [
             str(row["size"]),
             str(row["threads"]),
             str(row["batch"]),
-            _spread([1 / t for t in ours], 0),
-            *(_spread(_ratios(row["seconds"].get(name, []), ours), 1) for name in RIVALS),
+            _spread([1 / t for t in seconds["frame, spt"]], 0),
+            *(_spread(_ratios(seconds.get(name, []), own), 1) for name, own in zip(columns, ours, strict=True)),
         ]
 
 
