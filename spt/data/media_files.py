@@ -48,7 +48,6 @@ class MeasuredFibre:
     positions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        data_folder(self.root, "mmf_transmission_matrix", "data.source.setup.root")
         _ = self.built
 
     @cached_property
@@ -63,8 +62,8 @@ class MeasuredFibre:
         files = [folder / f"TM_modes_{position}.npz" for position in positions]
         matrices = torch.from_numpy(np.stack([read_arrays(file, ["TM_corr_modes"])["TM_corr_modes"] for file in files]))
         matrices = matrices / torch.linalg.matrix_norm(matrices, 2).max()
-        bases = (torch.from_numpy(modes[name]) for name in ("modes_in", "modes_out"))
-        return ModeMatrixSetup(self.window, matrices, *bases, self.modulation, self.polariser)
+        modes_in, modes_out = (torch.from_numpy(modes[name]) for name in ("modes_in", "modes_out"))
+        return ModeMatrixSetup(self.window, matrices, modes_in, modes_out, self.modulation, self.polariser)
 
     def report(self, pixel: float = 1.0) -> list[Finding]:
         """Nothing: no field is sampled in space."""

@@ -108,5 +108,7 @@ def shifted_correlation(
     first, second = (image - image.mean((1, 2), keepdim=True) for image in (first, second))
     # Summed over fy, the cross-spectrum belongs to a shift along x alone.
     cross = (torch.fft.fft2(first).conj() * torch.fft.fft2(second)).sum(1)[:, : first.shape[2] // 2 + 1]
+    if fine > 1 and first.shape[2] % 2 == 0:
+        cross[:, -1] /= 2  # the highest frequency of an even line stands for two
     energy = first.norm(dim=(1, 2)) * second.norm(dim=(1, 2)) * first.shape[1]
     return torch.fft.irfft(cross, n=first.shape[2] * fine) * (fine / energy)[:, None]
