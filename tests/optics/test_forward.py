@@ -10,9 +10,6 @@ import torch.nn.functional as F
 from torchoptics import Field
 
 from spt.data.objects import GLYPHS, draw_object
-<<<<<<< HEAD
-from spt.optics import IndependentPatterns, ThinDiffuser, ThinDiffuserSetup, propagate, select
-=======
 from spt.optics import (
     GaussianBeam,
     IndependentPatterns,
@@ -24,7 +21,6 @@ from spt.optics import (
     propagate,
     select,
 )
->>>>>>> e8d0643
 from spt.optics.motion import moved
 
 WAVELENGTH = 532e-9
