@@ -4,10 +4,12 @@ python scripts/benchmark.py networks                 every network: forward and 
 python scripts/benchmark.py attention                SpT UNet's pooled attention against a full softmax, 64 and 128 px
 python scripts/benchmark.py memory                   activation checkpointing off and on
 python scripts/benchmark.py losses                   every loss, forward and backward, beside its formula, SMP and MONAI
+python scripts/benchmark.py optics                   the simulation beside torchoptics and a training step, on the CPU
 """
 
 import argparse
 import multiprocessing
+import os
 import platform
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -21,7 +23,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     """Parse, measure each case in a process of its own, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["networks", "attention", "memory", "losses"])
+    parser.add_argument("what", choices=["networks", "attention", "memory", "losses", "optics"])
     names = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--sizes", nargs="+", type=int, help="image sides [px]")
@@ -51,6 +53,8 @@ def benchmark(arguments: argparse.Namespace) -> str:
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = {"device": device, "repeats": arguments.repeats}
     shared = {**settings, "batch": batch, "precision": arguments.precision}
+    if arguments.what == "optics":
+        return _optics(arguments.sizes or [64, 128, 256, 512], arguments.repeats)
     if arguments.what == "attention":
         cases = [
             {"size": size, "full": full, **settings} for size in arguments.sizes or [64, 128] for full in (False, True)
@@ -117,6 +121,34 @@ def _losses(case: dict[str, Any]) -> dict[str, Any]:
         if head in loss.heads:
             rows.append({"loss": name, **measure_loss(name, loss, config.head.channels, **case)})
     return {"rows": rows}
+
+
+def _optics(sizes: list[int], repeats: int) -> str:
+    from spt.complexity import simulation_timing
+    from spt.evaluation.report import markdown
+
+    threads = sorted({1, os.cpu_count() or 1})
+    cases = [{"size": size, "threads": n, "repeats": repeats} for size in sizes for n in threads]
+    speed = simulation_timing.simulation_table(_each(_simulation, cases))
+    share = simulation_timing.share_table(_each(_share, [{"threads": n, "repeats": repeats} for n in threads]))
+    note = f"{_hardware('cpu')}, default set's optics, medians (least..greatest) of {repeats} rounds."
+    return f"{markdown(speed)}\n\n{markdown(share)}\n\n{note}"
+
+
+def _simulation(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_simulation
+    from spt.config import build
+
+    source = build(_composed().data.source)
+    return measure_simulation(source.setup, source.camera, **case)
+
+
+def _share(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_share
+    from spt.config import build
+
+    source = build(_composed().data.source)
+    return measure_share(source.setup, source.camera, _model("spt_unet"), batch=16, **case)
 
 
 def _model(name: str) -> Any:

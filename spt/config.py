@@ -59,8 +59,24 @@ class ExportConfig:
     out: str | None = None
 
 
+@dataclass
+class InspectSpeckleConfig:
+    """What `configs/inspect_speckle.yaml` may hold."""
+
+    seed: int = 0
+    split: str = "train"
+    limit: int = 128
+    frames: str | None = None
+    pitch: float | None = None
+    out: str = MISSING
+    limits: dict[str, Any] = MISSING
+    data: dict[str, Any] = MISSING
+    against: dict[str, Any] | None = None
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
+ConfigStore.instance().store(name="inspect_speckle_schema", node=InspectSpeckleConfig)
 
 
 def _data_folder(name: str) -> str | None:

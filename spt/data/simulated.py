@@ -17,7 +17,7 @@ from spt.data.readers import read_arrays
 from spt.files import atomic
 from spt.optics import Camera, Setup, select
 
-RECIPE = 1
+RECIPE = 2
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
 
 CHUNK = 64

@@ -14,7 +14,7 @@ from torch import Tensor
 from spt.optics.illumination import GaussianBeam
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 from spt.optics.motion import IndependentPatterns, MovingDiffuser
-from spt.optics.propagation import propagate
+from spt.optics.propagation import fields_at_once, propagate
 from spt.optics.sampling_rules import Finding, diffuser_findings, refuse
 
 Medium = dict[str, Tensor]
@@ -59,8 +59,13 @@ def square_objects(objects: Tensor, window: int) -> None:
 def modulated(objects: Float[Tensor, "*b n n"], modulation: str) -> Complex[Tensor, "*b n n"]:
     """Field behind objects in [0, 1] lit by a plane wave: exp(i pi o) or o."""
     if modulation == "phase":
-        return torch.polar(torch.ones_like(objects), math.pi * objects)
+        return phase_factor(math.pi * objects)
     return torch.complex(objects, torch.zeros_like(objects))
+
+
+def phase_factor(phase: Float[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
+    """exp(i phase); on a CPU twice as fast as ``torch.polar``, whose last bit differs."""
+    return torch.complex(phase.cos(), phase.sin())
 
 
 def known_modulation(modulation: str) -> None:
@@ -188,12 +193,18 @@ class DiffuserSetup(ABC):
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity in the camera's window for objects in [0, 1], each behind its own medium."""
+        step = fields_at_once(medium["screens"][0].numel(), objects.device)
+        parts = range(0, len(objects), step)
+        return torch.cat([self._intensity(objects[k : k + step], select(medium, slice(k, k + step))) for k in parts])
+
+    def _intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         field = propagate(self.object_field(objects), self.object_distance, self.pitch, self.wavelength)
         field = self._scatter(field[:, None], medium["screens"].to(objects.dtype))
         distance = medium["distance"][:, None] if "distance" in medium else self.camera_range[0]
         field = propagate(field, distance, self.pitch, self.wavelength)
         inside = slice(self.guard, self.guard + self.window)
-        return field[..., inside, inside].abs().square().mean(1)
+        seen = field[..., inside, inside]
+        return (seen.real.square() + seen.imag.square()).mean(1)
 
     def _steps(self) -> list[float]:
         """Distances of free space inside the medium."""
@@ -211,7 +222,7 @@ class ThinDiffuserSetup(DiffuserSetup):
     diffuser: ThinDiffuser
 
     def _scatter(self, field: Complex[Tensor, "b 1 g g"], screens: Tensor) -> Complex[Tensor, "b p g g"]:
-        return field * torch.polar(torch.ones_like(screens), screens)
+        return phase_factor(screens).mul_(field)
 
 
 @dataclass(frozen=True)
@@ -227,5 +238,5 @@ class ThickDiffuserSetup(DiffuserSetup):
         for k in range(self.diffuser.slices):
             if k:
                 field = propagate(field, self.diffuser.spacing, self.pitch, self.wavelength)
-            field = field * torch.polar(torch.ones_like(screens[..., k, :, :]), screens[..., k, :, :])
+            field = phase_factor(screens[..., k, :, :]).mul_(field)
         return field

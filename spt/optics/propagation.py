@@ -47,6 +47,14 @@ def propagate(
     return torch.fft.ifft2(torch.fft.fft2(field) * transfer)
 
 
+def fields_at_once(samples: int, device: torch.device) -> int:
+    """How many complex fields of ``samples`` a batch is best taken at a time: on a CPU as many as stay in its cache.
+
+    A whole batch takes a CPU twice as long: every temporary is paged in anew.
+    """
+    return max(1, 2**16 // samples) if device.type == "cpu" else 2**31
+
+
 @lru_cache(maxsize=64)
 def transfer_function(
     height: int,

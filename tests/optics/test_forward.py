@@ -100,15 +100,26 @@ def test_precision_of_the_object_is_kept(modulation, dtype, expected):
 # The model
 
 
-def test_bits_of_the_default_set_stay():
-    """Drawn and propagated as the sets on disk were: screens first, one pattern, one cached distance."""
+def test_the_default_set_stays():
+    """Drawn and propagated as the sets on disk were, to rounding: screens first, one pattern, one cached distance."""
     objects, medium = drawn(3), DEFAULT.draw(3, seeded(20))
     screens = DEFAULT.diffuser.draw(3, (128, 128), 4e-6, seeded(20))
     assert torch.equal(medium["screens"][:, 0], screens)
     field = F.pad(torch.polar(torch.ones_like(objects), math.pi * objects), (32,) * 4)
     field = propagate(field, 1e-3, 4e-6, WAVELENGTH) * torch.polar(torch.ones_like(screens), screens)
     expected = propagate(field, 2e-3, 4e-6, WAVELENGTH)[:, 32:96, 32:96].abs().square()
-    assert torch.equal(DEFAULT.intensity(objects, medium), expected)
+    torch.testing.assert_close(DEFAULT.intensity(objects, medium), expected, rtol=0, atol=1e-5)
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    """A CPU takes a batch in parts; two patterns of 128x128 samples make them 2 samples long."""
+    objects, setup = drawn(5), dataclasses.replace(DEFAULT, averaging=IndependentPatterns(2))
+    medium = setup.draw(5, seeded(21))
+    together = setup.intensity(objects, medium)
+    assert together.shape == (5, 64, 64)
+    for k in range(5):
+        one = setup.intensity(objects[k : k + 1], select(medium, slice(k, k + 1)))
+        torch.testing.assert_close(together[k], one[0], rtol=0, atol=1e-5)
 
 
 def test_screens_fill_the_grid():

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.optics.propagation import fields_at_once
+
 EFFECTIVE_GRITS = {120: (0.30, 3.0), 220: (0.22, 3.0), 600: (0.14, 2.5), 1500: (0.09, 2.0)}
 """Grit to (RMS scattering angle [degree], RMS phase [rad]): modelling choices, see :func:`effective_grit`."""
 
@@ -63,9 +65,12 @@ class ThinDiffuser:
         fy = torch.fft.fftfreq(height, pitch, device=device)[:, None]
         fx = torch.fft.fftfreq(width, pitch, device=device)[None, :]
         amplitude = torch.exp(-((math.pi * self.correlation_length) ** 2) * (fy**2 + fx**2) / 2)
-        noise = torch.randn(count, height, width, generator=generator, device=device)
-        filtered = torch.fft.irfft2(torch.fft.rfft2(noise) * amplitude[:, : width // 2 + 1], s=shape)
-        return filtered * (self.sigma_phi / amplitude.square().mean().sqrt())
+        scale = self.sigma_phi / amplitude.square().mean().sqrt()
+        amplitude = amplitude[:, : width // 2 + 1]
+        screens = torch.randn(count, height, width, generator=generator, device=device)
+        for part in screens.split(fields_at_once(height * width, device)):
+            part.copy_(torch.fft.irfft2(torch.fft.rfft2(part) * amplitude, s=shape) * scale)
+        return screens
 
 
 def effective_grit(grit: int, wavelength: float = 532e-9) -> ThinDiffuser:
