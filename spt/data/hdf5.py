@@ -125,9 +125,9 @@ def _lay_out(part: Path, simulation: Simulation, settings: Any, counts: dict[str
         file.attrs.update({"format": FORMAT, "version": VERSION, "complete": False, "splits": list(counts)})
         file.attrs.update({"size": simulation.size, "seed": settings["seed"], "settings": json.dumps(settings)})
         versions = {"spt": __version__, "torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
-        file.attrs.update({f"{name}_version": text for name, text in {**versions, "h5py": h5py.__version__}.items()})
+        file.attrs.update({f"{name}_version": str(text) for name, text in {**versions, "h5py": h5py.__version__}.items()})
         for name, value in flatten(settings):
-            file.attrs[f"settings.{name}"] = "none" if value is None else value
+            file.attrs[f"settings.{name}"] = value if isinstance(value, bool | int | float | str) else json.dumps(value)
         for split, count in counts.items():
             for name, (shape, kind) in simulation.columns().items():
                 _allocate(file, f"{split}/{name}", (count, *shape), kind, (min(CHUNK, count), *shape))
