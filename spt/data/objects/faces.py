@@ -63,12 +63,13 @@ def draw_face(size: int, rng: np.random.Generator, glasses: bool = False, beard:
     eyes = rng.uniform(0.34, 0.42), rng.uniform(-0.16, -0.06)
     mouth = rng.uniform(0.44, 0.54), rng.uniform(0.2, 0.34), rng.uniform(-0.6, 0.9)
     skin, hair = rng.uniform(0.45, 0.95), rng.uniform(0.03, 0.4)
+    rims = rng.uniform(0.2, 0.26)
     paint = _painted(u, v, edge, eyes, mouth, skin, hair, rng)
     if beard:
         paint = _over(paint, hair, _beard(u, v, mouth))
         paint = _over(paint, 0.6 * skin, _lips(u, v, edge, mouth))
     if glasses:
-        paint = _over(paint, 0.04, _frames(u, v, edge, eyes, rng.uniform(0.2, 0.26)))
+        paint = _over(paint, 0.04, _frames(u, v, edge, eyes, rims))
     hairline = -rng.uniform(0.45, 0.7) + rng.uniform(-0.2, 0.3) * u + rng.uniform(-0.3, 0.5) * u**2
     paint = _over(paint, hair, np.maximum(_soft(hairline - v, edge), _soft(0.05 - facing, 0.1)))
     relief = _relief(u, v, eyes, mouth, rng.uniform(0.7, 1.3)) * (facing > 0)

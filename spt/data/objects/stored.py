@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from spt.data.objects.files import Item, decode, list_images
+from spt.data.objects.image_files import Item, decode, list_images
 
 Pools = dict[str, list[int]]
 
@@ -24,7 +24,7 @@ class StoredObjects:
     ``val_unseen``, and the rest trains, again from the start where more pairs than images are asked for.
 
     Args:
-        path: one or several folders or files, see :func:`spt.data.objects.files.list_images`.
+        path: one or several folders or files, see :func:`spt.data.objects.image_files.list_images`.
         images: key of the images in an ``.npz`` file.
         labels: key of the labels in an ``.npz`` file, or the name of the idx or ``.npy`` file of labels beside ``path``.
         held_out: classes kept for ``val_class``; without any there is no such split.
