@@ -1,6 +1,5 @@
 """Data sets as HDF5 files: written chunk by chunk so that an interrupted one goes on, read as pairs."""
 
-import errno
 import json
 import logging
 import os
@@ -65,7 +64,9 @@ def write_set(path: Path, simulation: Simulation) -> None:
     """
     settings, counts = simulation.settings(), simulation.counts
     if path.exists():
-        raise FileExistsError(f"{path} exists already and is left as it is. Delete it, or choose another out=.")
+        raise FileExistsError(
+            f"{path} exists already and holds {_held(path, settings)}. It is left as it is: choose another out=."
+        )
     part = path.with_name(path.name + ".part")
     try:
         with _opened(part, simulation, settings, counts) as file:
@@ -77,10 +78,23 @@ def write_set(path: Path, simulation: Simulation) -> None:
         part.rename(path)
     except OSError as error:
         if isinstance(error, BlockingIOError):
-            raise OSError(f"{part} is being written by another process. Wait for it, or choose another out=.") from error
-        left = f"What is finished stays in {part}: the same command goes on there" if part.exists() else "Nothing was left"
+            raise OSError(
+                f"{part} is being written by another process. Wait for it, or choose another out=."
+            ) from error
+        left = (
+            f"What is finished stays in {part}: the same command goes on there" if part.exists() else "Nothing was left"
+        )
         reason = error.strerror or str(error)
         raise OSError(error.errno, f"cannot write ({reason}). {left}", str(path)) from error
+
+
+def _held(path: Path, settings: Any) -> str:
+    try:
+        with open_set(path) as file:
+            difference = first_difference(settings, json.loads(file.attrs["settings"]))
+    except ValueError:
+        return "something else"
+    return f"another set: {difference}" if difference else "the same set"
 
 
 @contextmanager
@@ -92,6 +106,8 @@ def _opened(part: Path, simulation: Simulation, settings: Any, counts: dict[str,
         part.parent.mkdir(parents=True, exist_ok=True)
         try:
             _lay_out(part, simulation, settings, counts)
+        except FileExistsError:  # another process was a moment faster
+            raise
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -121,11 +137,13 @@ def _can_go_on(part: Path, settings: Any) -> bool:
 
 def _lay_out(part: Path, simulation: Simulation, settings: Any, counts: dict[str, int]) -> None:
     """Write attributes and empty arrays, each at its place on disk, so that later writes change no structure."""
-    with h5py.File(part, "w") as file:
+    with h5py.File(part, "x") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "complete": False, "splits": list(counts)})
         file.attrs.update({"size": simulation.size, "seed": settings["seed"], "settings": json.dumps(settings)})
         versions = {"spt": __version__, "torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
-        file.attrs.update({f"{name}_version": str(text) for name, text in {**versions, "h5py": h5py.__version__}.items()})
+        file.attrs.update(
+            {f"{name}_version": str(text) for name, text in {**versions, "h5py": h5py.__version__}.items()}
+        )
         for name, value in flatten(settings):
             file.attrs[f"settings.{name}"] = value if isinstance(value, bool | int | float | str) else json.dumps(value)
         for split, count in counts.items():
@@ -187,8 +205,8 @@ def read_set(path: Path) -> dict[str, Pairs]:
 
 def _pairs(split: str, group: h5py.Group) -> Pairs:
     arrays = {name: torch.from_numpy(group[name][...]) for name in group}
-    main = [arrays.pop(name) for name in ("speckle", "target", "diffuser")]
-    return Pairs(split, *main, parameters=arrays)
+    speckle, target, diffuser = (arrays.pop(name) for name in ("speckle", "target", "diffuser"))
+    return Pairs(split, speckle, target, diffuser, arrays)
 
 
 @contextmanager

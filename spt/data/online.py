@@ -1,6 +1,7 @@
 """Training pairs that are simulated when they are asked for: no diffuser and no noise is seen twice."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset, DistributedSampler
@@ -23,9 +24,7 @@ class OnlinePairs(Dataset[Sample]):
         device: where it is simulated; batches stay there.
     """
 
-    def __init__(
-        self, source: SimulatedSpeckles, train: Pairs, preparation: Preparation, device: torch.device
-    ) -> None:
+    def __init__(self, source: SimulatedSpeckles, train: Pairs, preparation: Preparation, device: torch.device) -> None:
         self.source, self.train, self.preparation, self.device = source, train, preparation, device
 
     def __len__(self) -> int:
@@ -43,12 +42,12 @@ class OnlinePairs(Dataset[Sample]):
         }
 
 
-def whole(batch: Sample) -> Sample:
+def whole(batch: Any) -> Any:
     """Collate what is a batch already."""
     return batch
 
 
-class NumberedOverEpochs(DistributedSampler[Sample]):
+class NumberedOverEpochs(DistributedSampler[int]):
     """Yields ``epoch * pairs + pair``: worker processes, which know of no epoch, then draw what belongs to it."""
 
     def __iter__(self) -> Iterator[int]:
@@ -63,7 +62,9 @@ def check_online(source: object) -> None:
         ValueError: if it is not simulated, or its diffusers are fixed.
     """
     if not isinstance(source, SimulatedSpeckles):
-        raise ValueError(f"data.online=true needs simulated data, for example data=simulated; this is {type(source).__name__}.")
+        raise ValueError(
+            f"data.online=true needs simulated data, for example data=simulated; this is {type(source).__name__}."
+        )
     if source.train_diffusers is not None:
         raise ValueError(
             f"data.online=true draws a fresh diffuser for every pair, but data.source.train_diffusers = "

@@ -26,8 +26,8 @@ def describe(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [describe(entry) for entry in value]
     if isinstance(value, Tensor | np.ndarray):
-        array = np.ascontiguousarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
-        return f"{array.dtype}{list(array.shape)} sha256 {hashlib.sha256(array).hexdigest()[:16]}"
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+        return f"{array.dtype}{list(array.shape)} sha256 {hashlib.sha256(array.tobytes()).hexdigest()[:16]}"
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):

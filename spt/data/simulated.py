@@ -130,7 +130,7 @@ class SimulatedSpeckles:
             "target": (image, np.uint8),
             "diffuser": ((), np.int64),
             "object": ((), np.int64),
-            **{name: ((), np.float64) for name in self._parameters},
+            **dict.fromkeys(self._parameters, ((), np.float64)),
         }
         return {name: (shape, np.dtype(kind)) for name, (shape, kind) in columns.items()}
 

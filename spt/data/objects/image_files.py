@@ -1,4 +1,4 @@
-"""Images from files of any usual kind: a folder or zip of pictures, ``.npz``, ``.npy`` or MNIST's idx, also as ``.gz``."""
+"""Images from files: a folder or zip of pictures, ``.npz``, ``.npy`` or MNIST's idx, the latter two also as ``.gz``."""
 
 import gzip
 import io
@@ -47,7 +47,9 @@ def list_images(path: Path, images: str | None = None, labels: str | None = None
         ValueError: if it holds no images, or the labels do not belong to them.
     """
     if path.is_dir():
-        files = {str(p.relative_to(path).as_posix()): p.read_bytes for p in sorted(path.rglob("*")) if _is_picture(p.name)}
+        files = {
+            str(p.relative_to(path).as_posix()): p.read_bytes for p in sorted(path.rglob("*")) if _is_picture(p.name)
+        }
         return _pictures(path, files)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there. Check data.source.objects.path and SPT_DATA.")

@@ -34,9 +34,7 @@ class SparseObjects(DrawnObjects):
 
     def __post_init__(self) -> None:
         if set(self.held_out) - set(GLYPHS) or not self.held_out or set(GLYPHS) == set(self.held_out):
-            raise ValueError(
-                f"data.source.objects.held_out = {self.held_out!r} must name some, not all, of {GLYPHS}."
-            )
+            raise ValueError(f"data.source.objects.held_out = {self.held_out!r} must name some, not all, of {GLYPHS}.")
         if not 0 < self.glyph_share <= 1:
             raise ValueError(f"data.source.objects.glyph_share must lie in (0, 1], got {self.glyph_share}.")
 

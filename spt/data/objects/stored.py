@@ -26,7 +26,7 @@ class StoredObjects:
     Args:
         path: one or several folders or files, see :func:`spt.data.objects.image_files.list_images`.
         images: key of the images in an ``.npz`` file.
-        labels: key of the labels in an ``.npz`` file, or the name of the idx or ``.npy`` file of labels beside ``path``.
+        labels: key of the labels in an ``.npz`` file, or the name of an idx or ``.npy`` file of labels beside ``path``.
         held_out: classes kept for ``val_class``; without any there is no such split.
         validation_share: share of the other images kept for validation.
         leave_out: number of first images that are not used at all.

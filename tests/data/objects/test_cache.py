@@ -12,7 +12,9 @@ def drawn(monkeypatch):
     """Numbers of the objects that were drawn, in order."""
     numbers, draw = [], SparseObjects.draw
     monkeypatch.setattr(
-        SparseObjects, "draw", lambda self, split, asked, *rest: numbers.extend(asked) or draw(self, split, asked, *rest)
+        SparseObjects,
+        "draw",
+        lambda self, split, asked, *rest: numbers.extend(asked) or draw(self, split, asked, *rest),
     )
     return numbers
 

@@ -143,14 +143,14 @@ def test_a_damaged_picture_is_named(tmp_path):
     Image.fromarray(RAMP).save(tmp_path / "a.png")
     whole = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(whole[:-30])
-    with pytest.raises(ValueError, match="a.png cannot be read as a picture"):
+    with pytest.raises(ValueError, match=r"a.png cannot be read as a picture"):
         images(tmp_path)
 
 
 def test_a_picture_of_several_pages_is_refused(tmp_path):
     pages = [Image.fromarray(RAMP)] * 3
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(ValueError, match="a.tif cannot be read as a picture: it holds 3 pages"):
+    with pytest.raises(ValueError, match=r"a.tif cannot be read as a picture: it holds 3 pages"):
         images(tmp_path)
 
 
