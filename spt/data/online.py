@@ -26,17 +26,18 @@ class OnlinePairs(Dataset[Sample]):
 
     def __init__(self, source: SimulatedSpeckles, train: Pairs, preparation: Preparation, device: torch.device) -> None:
         self.source, self.train, self.preparation, self.device = source, train, preparation, device
+        self.objects = source.draw_objects("train", 0, len(train))
 
     def __len__(self) -> int:
         return len(self.train)
 
     def __getitems__(self, numbers: list[int]) -> Sample:
         """Simulate a batch; the loader asks for whole batches, so that they are propagated at once."""
-        objects = torch.tensor([number % len(self.train) for number in numbers])
-        exposed = self.source.fresh("train", numbers, self.train.target[objects], self.device)
+        pairs = torch.tensor([number % len(self.train) for number in numbers])
+        exposed = self.source.fresh("train", numbers, self.objects[pairs], self.device)
         return {
             "speckle": self.preparation(exposed["speckle"][:, None]),
-            "target": self.train.target[objects, None].to(self.device).float() / 255,
+            "target": self.train.target[pairs, None].to(self.device).float() / 255,
             "index": torch.tensor(numbers),
             "diffuser": exposed["diffuser"],
         }

@@ -14,11 +14,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from spt.data.hdf5 import read_set, write_set
+from spt.data.media_files import MeasuredFibre, MeasuredPsf
 from spt.data.objects import SPLITS, ObjectSource
 from spt.data.objects.cache import CachedObjects
 from spt.data.pairs import Pairs
 from spt.data.settings import describe
-from spt.optics import Camera, Setup, select
+from spt.optics import Camera, Medium, ModeMatrixSetup, Setup, select
+from spt.optics.resampling import area_resampled
 
 RECIPE = 1
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
@@ -38,8 +40,8 @@ class SimulatedSpeckles:
     never trained, where the objects have such; ``val_unseen`` shows new objects through new diffusers.
 
     Args:
-        setup: the optics; ``setup.window`` is the image size.
-        camera: the camera.
+        setup: the optics; objects have ``setup.window`` px.
+        camera: the camera; where it records fewer or more pixels than that, targets are averaged to its grid.
         objects: what stands behind the medium.
         train: pairs to train on.
         validation: pairs of each validation split.
@@ -51,7 +53,8 @@ class SimulatedSpeckles:
         device: where it is simulated; ``auto`` is the GPU when there is one. The same settings give the same bits on
             one type of device.
     Raises:
-        ValueError: if a count is below 1, or the device is unknown or missing.
+        ValueError: if a count is below 1, the device is unknown or missing, the camera's pixels undersample the
+            speckle, or fresh diffusers are asked of a setup that has but a few.
     """
 
     setup: Setup
@@ -74,11 +77,17 @@ class SimulatedSpeckles:
             raise ValueError(f"data.source.device must be 'auto', 'cpu' or 'cuda', got {self.device!r}.")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("data.source.device=cuda, but there is no GPU. Use data.source.device=auto.")
+        self.setup.validate(self.camera.footprint)
+        if self.train_diffusers is None and _measured(self.setup):
+            raise ValueError(
+                "measured media are few: fresh draws for every pair would train on those of val_unseen. Set "
+                "data.source.train_diffusers to a number, and data.online=false."
+            )
 
     @property
     def size(self) -> int:
-        """Side of speckles and objects [px]."""
-        return self.setup.window
+        """Side of speckles and targets [px]."""
+        return self.camera.frame(self.setup.window)
 
     @property
     def path(self) -> Path:
@@ -130,7 +139,7 @@ class SimulatedSpeckles:
             "target": (image, np.uint8),
             "diffuser": ((), np.int64),
             "object": ((), np.int64),
-            **dict.fromkeys(self._parameters, ((), np.float64)),
+            **{name: ((), self._one[name].numpy().dtype) for name in self._parameters},
         }
         return {name: (shape, np.dtype(kind)) for name, (shape, kind) in columns.items()}
 
@@ -148,19 +157,26 @@ class SimulatedSpeckles:
             noise: from :meth:`noise`, after all earlier chunks.
         """
         numbers = range(start, stop)
-        target = self._cached.load(split, start, stop)
+        objects = self.draw_objects(split, start, stop)
         if self.train_diffusers is None:
-            pairs = self.fresh(split, numbers, torch.from_numpy(target), self._device)
+            pairs = self.fresh(split, numbers, objects, self._device)
         else:
             diffuser = torch.tensor(self._diffusers(split, numbers))
-            light = self._light(target, self._media, diffuser)
+            light = self._light(objects, self._media, diffuser)
             pairs = {"speckle": self.camera.expose(light, noise), "diffuser": diffuser}
             pairs |= {name: self._media[name][diffuser.to(self._device)] for name in self._parameters}
         arrays = {name: values.cpu().numpy() for name, values in pairs.items()}
-        return arrays | {"target": target, "object": np.array(self.objects.identify(split, numbers, self.seed))}
+        arrays["target"] = self._on_camera(objects).numpy()
+        return arrays | {"object": np.array(self.objects.identify(split, numbers, self.seed))}
+
+    def draw_objects(self, split: str, start: int, stop: int) -> UInt8[Tensor, "n h w"]:
+        """Objects ``start`` to ``stop - 1`` of a split, as the optics see them; from the cache where they are there."""
+        return torch.from_numpy(
+            CachedObjects(self.objects, self.setup.window, self.seed, self.cache).load(split, start, stop)
+        )
 
     def fresh(
-        self, split: str, numbers: Sequence[int], target: UInt8[Tensor, "n h w"], device: torch.device
+        self, split: str, numbers: Sequence[int], objects: UInt8[Tensor, "n h w"], device: torch.device
     ) -> dict[str, Tensor]:
         """Expose objects, each behind a diffuser of its own.
 
@@ -175,7 +191,7 @@ class SimulatedSpeckles:
             part = slice(at, at + self._piece)
             media = [self.setup.draw(1, self._generator(device, MEDIA, d)) for d in diffusers[part]]
             medium = {name: torch.cat([drawn[name] for drawn in media]) for name in media[0]}
-            light = self._light(target[part], medium, torch.arange(len(media)))
+            light = self._light(objects[part], medium, torch.arange(len(media)))
             streams = [self._generator(device, NOISE, SPLITS[split], number) for number in numbers[part]]
             frames = [self.camera.expose(one, stream) for one, stream in zip(light, streams, strict=True)]
             pieces.append({"speckle": torch.stack(frames)} | {name: medium[name] for name in self._parameters})
@@ -192,22 +208,23 @@ class SimulatedSpeckles:
             return [self.unseen_diffusers + number for number in numbers]
         return [n % self.unseen_diffusers if unseen else self.unseen_diffusers + n % self.train for n in numbers]
 
-    def _light(self, target: Any, media: dict[str, Tensor], index: Tensor) -> Float[Tensor, "n h w"]:
+    def _light(self, objects: UInt8[Tensor, "n h w"], media: Medium, index: Tensor) -> Float[Tensor, "n h w"]:
         device = next(iter(media.values())).device
-        objects, index = torch.as_tensor(target).to(device).float() / 255, index.to(device)
+        images, index = objects.to(device).float() / 255, index.to(device)
         parts = [slice(at, at + self._piece) for at in range(0, len(index), self._piece)]
-        return torch.cat([self.setup.intensity(objects[part], select(media, index[part])) for part in parts])
+        return torch.cat([self.setup.intensity(images[part], select(media, index[part])) for part in parts])
+
+    def _on_camera(self, objects: UInt8[Tensor, "n h w"]) -> UInt8[Tensor, "n p q"]:
+        if self.camera.footprint == 1:
+            return objects
+        return area_resampled(objects.double(), self.camera.footprint, self.size, self.size).round().byte()
 
     @cached_property
-    def _cached(self) -> CachedObjects:
-        return CachedObjects(self.objects, self.size, self.seed, self.cache)
-
-    @cached_property
-    def _media(self) -> dict[str, Tensor]:
+    def _media(self) -> Medium:
         return self.setup.draw((self.train_diffusers or 0) + self.unseen_diffusers, self._generator(self._device, 0))
 
     @cached_property
-    def _one(self) -> dict[str, Tensor]:
+    def _one(self) -> Medium:
         return self.setup.draw(1, torch.Generator())
 
     @cached_property
@@ -227,3 +244,8 @@ class SimulatedSpeckles:
     def _generator(self, device: torch.device, *stream: int) -> torch.Generator:
         state = np.random.SeedSequence([self.seed, *stream]).generate_state(1, np.uint64)[0]
         return torch.Generator(device).manual_seed(int(state >> np.uint64(1)))
+
+
+def _measured(setup: Setup) -> bool:
+    """Whether the media are a few that were measured, not drawn from a law."""
+    return isinstance(setup, MeasuredFibre | ModeMatrixSetup) or isinstance(getattr(setup, "psf", None), MeasuredPsf)

@@ -57,8 +57,7 @@ def test_a_thin_medium_has_a_wider_memory():
 def test_shifted_correlation_finds_a_shift_of_a_fraction_of_a_pixel():
     x = torch.arange(64) / 64 * 2 * math.pi
     first, second = (
-        (torch.sin(3 * turned) + torch.cos(5 * turned)).expand(1, 16, -1)
-        for turned in (x, x - 2.25 / 64 * 2 * math.pi)
+        (torch.sin(3 * turned) + torch.cos(5 * turned)).expand(1, 16, -1) for turned in (x, x - 2.25 / 64 * 2 * math.pi)
     )
     found = shifted_correlation(first, second, 16)
     assert found.shape == (1, 1024)
