@@ -2,12 +2,13 @@
 
 import json
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import h5py
 import numpy as np
@@ -84,7 +85,7 @@ def write_set(path: Path, simulation: Simulation) -> None:
         left = (
             f"What is finished stays in {part}: the same command goes on there" if part.exists() else "Nothing was left"
         )
-        reason = error.strerror or str(error)
+        reason = os.strerror(error.errno) if error.errno else str(error)
         raise OSError(error.errno, f"cannot write ({reason}). {left}", str(path)) from error
 
 
@@ -137,7 +138,10 @@ def _can_go_on(part: Path, settings: Any) -> bool:
 
 def _lay_out(part: Path, simulation: Simulation, settings: Any, counts: dict[str, int]) -> None:
     """Write attributes and empty arrays, each at its place on disk, so that later writes change no structure."""
-    with h5py.File(part, "x") as file:
+    # Before HDF5 is involved, which does not survive a disk that is full.
+    with part.open("xb") as probe:
+        _reserve(probe, 2**20 + _bytes(simulation, counts))
+    with h5py.File(part, "w") as file:
         file.attrs.update({"format": FORMAT, "version": VERSION, "complete": False, "splits": list(counts)})
         file.attrs.update({"size": simulation.size, "seed": settings["seed"], "settings": json.dumps(settings)})
         versions = {"spt": __version__, "torch": torch.__version__, "numpy": np.__version__, "pillow": PIL.__version__}
@@ -153,8 +157,18 @@ def _lay_out(part: Path, simulation: Simulation, settings: Any, counts: dict[str
         _allocate(file, "resume", record.shape, record.dtype, None)
         file["resume"][...] = record
     with part.open("r+b") as laid_out:
-        if hasattr(os, "posix_fallocate"):  # elsewhere a full disk shows when it is reached
-            os.posix_fallocate(laid_out.fileno(), 0, part.stat().st_size)
+        _reserve(laid_out, part.stat().st_size)
+
+
+def _bytes(simulation: Simulation, counts: dict[str, int]) -> int:
+    """Bytes of all arrays; the last chunk of each is stored in full."""
+    pair = sum(math.prod(shape) * kind.itemsize for shape, kind in simulation.columns().values())
+    return sum(-(-count // CHUNK) * min(CHUNK, count) * pair for count in counts.values())
+
+
+def _reserve(file: BinaryIO, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):  # elsewhere a full disk shows when it is reached
+        os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _allocate(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spt.data.hdf5 import CHUNK, SavedSpeckles, read_set, write_set
+from spt.data.hdf5 import CHUNK, SavedSpeckles, _bytes, read_set, write_set
 from spt.data.objects import SparseObjects
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
@@ -178,6 +178,13 @@ def test_a_disk_too_small_shows_before_anything_is_simulated(source, tmp_path, m
     assert caught.value.filename == str(tmp_path / "a.h5")
     assert not calls
     assert not list(tmp_path.glob("a.h5*"))
+
+
+def test_the_size_is_known_before_hdf5_is_involved(either, tmp_path):
+    """To within the megabyte that is added for structure: HDF5 itself does not survive a full disk."""
+    write_set(tmp_path / "a.h5", either)
+    size = (tmp_path / "a.h5").stat().st_size
+    assert size - 2**20 < _bytes(either, either.counts) < size
 
 
 def test_the_part_file_has_its_place_on_disk_from_the_beginning(source, tmp_path, monkeypatch):
