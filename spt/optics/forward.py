@@ -170,7 +170,8 @@ class DiffuserSetup(ABC):
             (n,): diffuser to camera [m] in float64, where it is a range.
         """
         averaging = self.averaging or IndependentPatterns(1)
-        screens = averaging.draw(self.diffuser, count, (self.grid, self.grid), self.pitch, generator)
+        shape = (self.grid, self.grid)
+        screens = averaging.draw(count, lambda n: self.diffuser.draw(n, shape, self.pitch, generator), self.pitch)
         if not isinstance(self.camera_distance, Sequence):
             return {"screens": screens}
         near, far = self.camera_range

@@ -1,14 +1,13 @@
 """What happens to the diffuser while one frame is exposed: it is replaced, or it moves."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
-
-from spt.optics.media import ThickDiffuser, ThinDiffuser
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,9 @@ class IndependentPatterns:
         if self.count < 1:
             raise ValueError(f"a frame needs at least 1 pattern, got {self.count}.")
 
-    def draw(
-        self,
-        diffuser: ThinDiffuser | ThickDiffuser,
-        count: int,
-        shape: tuple[int, int],
-        pitch: float,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "n p ..."]:
-        """Draw ``count`` media of ``self.count`` patterns each."""
-        return diffuser.draw(count * self.count, shape, pitch, generator).unflatten(0, (count, self.count))
+    def draw(self, count: int, screens: Callable[[int], Tensor], pitch: float) -> Float[Tensor, "n p ..."]:
+        """Draw ``count`` media of ``self.count`` patterns each; ``screens(n)`` draws ``n`` media."""
+        return screens(count * self.count).unflatten(0, (count, self.count))
 
 
 @dataclass(frozen=True)
@@ -61,18 +53,11 @@ class MovingDiffuser:
         if len(self.shift) != 2:
             raise ValueError(f"shift must be two lengths along (y, x) in m, got {self.shift}.")
 
-    def draw(
-        self,
-        diffuser: ThinDiffuser | ThickDiffuser,
-        count: int,
-        shape: tuple[int, int],
-        pitch: float,
-        generator: torch.Generator,
-    ) -> Float[Tensor, "n p ..."]:
-        """Draw ``count`` media, each in ``self.count`` positions."""
-        screens = diffuser.draw(count, shape, pitch, generator)
+    def draw(self, count: int, screens: Callable[[int], Tensor], pitch: float) -> Float[Tensor, "n p ..."]:
+        """Draw ``count`` media, each in ``self.count`` positions; ``screens(n)`` draws ``n`` media on ``pitch`` [m]."""
+        first = screens(count)
         y, x = (step / pitch for step in self.shift)
-        return torch.stack([moved(screens, (k * y, k * x), k * self.rotation) for k in range(self.count)], 1)
+        return torch.stack([moved(first, (k * y, k * x), k * self.rotation) for k in range(self.count)], 1)
 
 
 def moved(screens: Float[Tensor, "*b h w"], shift: tuple[float, float], rotation: float = 0) -> Float[Tensor, "*b h w"]:

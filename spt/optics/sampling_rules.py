@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 
+ROUNDING = 1e-9
+"""A setting at its limit passes, whatever the last digit of a product."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -82,17 +85,17 @@ def diffuser_findings(
 
 def _screen(pitch: float, wavelength: float, diffuser: ThinDiffuser | ThickDiffuser) -> Finding | None:
     """Rule 1."""
-    angle = diffuser.scattering_angle(wavelength)
-    step = 2 * math.pi * angle * pitch / wavelength
-    longer = step * diffuser.correlation_length
-    return _broken(
-        step > 1,
+    step = 2 * math.pi * diffuser.scattering_angle(wavelength) * pitch / wavelength
+    if step <= 1:
+        return None
+    return Finding(
         "rule 1, RMS phase step of the diffuser between two samples",
         step,
         1.0,
         "rad",
-        f"Use correlation_length >= {_up(longer)} m, sigma_phi <= {_down(diffuser.sigma_phi / step)} rad, or "
-        f"pitch <= {_down(pitch / step)} m.",
+        f"Use correlation_length >= {_up(diffuser.correlation_length * step)} m, sigma_phi <= "
+        f"{_down(diffuser.sigma_phi / step)} rad, or pitch <= {_down(pitch / step)} m.",
+        refused=True,
     )
 
 
@@ -101,9 +104,10 @@ def _free_space(
 ) -> Finding | None:
     """Rule 2."""
     longest, limit = max(abs(z) for z in distances), grid * pitch**2 / wavelength
-    enough = math.ceil(longest * wavelength / pitch**2 - 1e-9)
-    return _broken(
-        longest > limit * (1 + 1e-9),
+    if longest <= limit * (1 + ROUNDING):
+        return None
+    enough = math.ceil(longest * wavelength / pitch**2 - ROUNDING)
+    return Finding(
         "rule 2, longest distance in free space",
         longest,
         limit,
@@ -119,16 +123,17 @@ def _guard(
 ) -> Finding | None:
     """Rule 3."""
     guard, limit = (grid - window) / 2, 2 * diffuser.spread(distance, wavelength) / pitch
-    enough = window + 2 * math.ceil(limit - 1e-9)
-    return _broken(
-        guard < limit * (1 - 1e-9),
+    if guard >= limit * (1 - ROUNDING):
+        return None
+    enough = math.ceil(limit - ROUNDING)
+    smaller = f"a window <= {grid - 2 * enough} px, " if grid > 2 * enough else ""
+    return Finding(
         "rule 3, guard band (grid - window) / 2 against twice the spread of the scattered light",
         guard,
         limit,
         "px",
-        f"Use grid >= {enough} px, or a window <= {grid - 2 * math.ceil(limit - 1e-9)} px."
-        if enough < grid + window
-        else f"Use grid >= {enough} px, or less scattering or distance.",
+        f"Use grid >= {window + 2 * enough} px, {smaller}or a shorter camera_distance.",
+        refused=True,
     )
 
 
@@ -142,13 +147,15 @@ def _grain(
 ) -> Finding | None:
     """Rule 4."""
     grain = grain_size(window, pitch, wavelength, distance, diffuser) / (pixel * pitch)
-    return _broken(
-        grain < 1,
+    if grain >= 1:
+        return None
+    return Finding(
         "rule 4, speckle grain (FWHM) in pixels of the camera",
         grain,
         1.0,
         "px",
         f"Use a camera pixel (binning included) <= {_down(pixel * grain)} samples of the grid.",
+        refused=True,
     )
 
 
@@ -167,34 +174,31 @@ def grain_size(
 
 def _developed(wavelength: float, distance: float, diffuser: ThinDiffuser | ThickDiffuser) -> Finding | None:
     """Rule 5: a shallow screen, or a camera inside the caustics."""
-    spread, limit = diffuser.spread(distance, wavelength), 2 * diffuser.correlation_length
-    phase = math.sqrt(-math.log(diffuser.ballistic_fraction)) if diffuser.ballistic_fraction else math.inf
     easy = "Easy: the speckle is caustic, and the object shows through."
-    return _broken(
-        phase < 2,
-        "rule 5, RMS phase of developed speckle",
-        phase,
-        2.0,
-        "rad",
-        f"{easy} Developed from sigma_phi >= {_up(diffuser.sigma_phi * 2 / max(phase, 1e-9))} rad.",
-        refused=False,
-    ) or _broken(
-        spread < limit,
+    if diffuser.rms_phase < 2:
+        remedy = f"{easy} Developed from a total RMS phase of 2 rad."
+        return Finding("rule 5, RMS phase of developed speckle", diffuser.rms_phase, 2.0, "rad", remedy, refused=False)
+    spread, limit = diffuser.spread(distance, wavelength), 2 * diffuser.correlation_length
+    if spread >= limit:
+        return None
+    # An estimate for a thick medium, exact for a thin one.
+    nearest = distance + (limit - spread) / diffuser.scattering_angle(wavelength)
+    return Finding(
         "rule 5, spread of the scattered light at the nearest camera",
         spread,
         limit,
         "m",
-        f"{easy} Developed from camera_distance >= {_up(distance * limit / max(spread, 1e-12))} m.",
+        f"{easy} Developed from camera_distance >= {_up(nearest)} m.",
         refused=False,
     )
 
 
 def _ballistic(diffuser: ThinDiffuser | ThickDiffuser) -> Finding | None:
-    fraction = diffuser.ballistic_fraction
-    return _broken(
-        fraction > 0.01,
+    if diffuser.ballistic_fraction <= 0.01:
+        return None
+    return Finding(
         "ballistic light, unscattered share of the power",
-        fraction,
+        diffuser.ballistic_fraction,
         0.01,
         "of the power",
         "Easy: an unscattered image lies under the speckle. Less than 1 % from a total RMS phase of 2.15 rad.",
@@ -202,18 +206,12 @@ def _ballistic(diffuser: ThinDiffuser | ThickDiffuser) -> Finding | None:
     )
 
 
-def _broken(
-    broken: bool, rule: str, value: float, limit: float, unit: str, remedy: str, refused: bool = True
-) -> Finding | None:
-    return Finding(rule, value, limit, unit, remedy, refused) if broken else None
-
-
 def _up(value: float) -> str:
     """Three digits, rounded so that the setting works."""
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{math.ceil(value / step - 1e-9) * step:.3g}"
+    return f"{math.ceil(value / step - ROUNDING) * step:.3g}"
 
 
 def _down(value: float) -> str:
     step = 10.0 ** (math.floor(math.log10(value)) - 2)
-    return f"{math.floor(value / step + 1e-9) * step:.3g}"
+    return f"{math.floor(value / step + ROUNDING) * step:.3g}"

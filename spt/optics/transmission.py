@@ -64,7 +64,7 @@ class RandomMatrixSetup:
         return out.abs().square().unflatten(1, (self.window, self.window))
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def random_matrix(seed: int, outputs: int, inputs: int) -> Complex[Tensor, "o i"]:
     """Random complex Gaussian transmission matrix; cached: do not write into it.
 

@@ -7,9 +7,20 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torchoptics import Field
 
 from spt.data.objects import GLYPHS, draw_object
-from spt.optics import ThinDiffuser, ThinDiffuserSetup, propagate, select
+from spt.optics import (
+    GaussianBeam,
+    IndependentPatterns,
+    MovingDiffuser,
+    ThickDiffuser,
+    ThickDiffuserSetup,
+    ThinDiffuser,
+    ThinDiffuserSetup,
+    propagate,
+    select,
+)
 from spt.optics.motion import moved
 
 WAVELENGTH = 532e-9
@@ -148,6 +159,91 @@ def test_draws_follow_the_generator_and_nothing_else():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+# Distances, beams, averages, slices
+
+
+def test_each_medium_has_its_own_distance():
+    ranged = dataclasses.replace(DEFAULT, camera_distance=(1e-3, 2e-3))
+    medium = ranged.draw(64, seeded(21))
+    distance = medium["distance"]
+    assert distance.dtype == torch.float64
+    assert 1e-3 <= distance.min() < 1.1e-3
+    assert 1.9e-3 < distance.max() <= 2e-3
+    assert torch.equal(medium["screens"], DEFAULT.draw(64, seeded(21))["screens"])
+    objects = drawn(3)
+    light = ranged.intensity(objects, select(medium, slice(0, 3)))
+    for k in range(3):
+        fixed = dataclasses.replace(DEFAULT, camera_distance=distance[k].item())
+        alone = fixed.intensity(objects[k : k + 1], {"screens": medium["screens"][k : k + 1]})
+        torch.testing.assert_close(light[k : k + 1], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_beam_lights_the_middle_of_the_window():
+    lit = dataclasses.replace(DEFAULT, illumination=GaussianBeam(60e-6))
+    field = lit.object_field(torch.rand(1, 64, 64, generator=seeded(22)))[0].abs()
+    assert field[64, 64].item() == pytest.approx(1, abs=0.01)
+    # 15 samples of 4 um from the middle, at 1/e of the field.
+    assert field[64, 64 + 15].item() == pytest.approx(math.exp(-((15.5 / 15) ** 2 + (0.5 / 15) ** 2)), rel=1e-3)
+    assert field[:32].max() == 0
+
+
+@pytest.mark.parametrize("count", [4, 16])
+def test_contrast_of_averaged_patterns_falls_with_the_root_of_their_count(count):
+    averaged = dataclasses.replace(STATIONARY, averaging=IndependentPatterns(count))
+    light = averaged.intensity(ripples(2) * 0, averaged.draw(2, seeded(23)))
+    contrast = (light.std((1, 2)) / light.mean((1, 2))).mean().item()
+    assert contrast == pytest.approx(count**-0.5, rel=0.05)
+
+
+def test_a_still_diffuser_averages_nothing():
+    still = dataclasses.replace(DEFAULT, averaging=MovingDiffuser(3))
+    objects = drawn(2)
+    light = still.intensity(objects, still.draw(2, seeded(24)))
+    torch.testing.assert_close(light, DEFAULT.intensity(objects, DEFAULT.draw(2, seeded(24))))
+
+
+def test_a_moving_diffuser_averages_by_its_correlation():
+    """Two positions 4 um apart: contrast^2 = (1 + c) / 2, c = .51 by the law of the shifted screen."""
+    moving = dataclasses.replace(STATIONARY, averaging=MovingDiffuser(2, shift=(0.0, 4e-6)))
+    light = moving.intensity(ripples(16) * 0, moving.draw(16, seeded(25)))
+    alone = STATIONARY.intensity(ripples(16) * 0, STATIONARY.draw(16, seeded(25)))
+    ratio = (light.var((1, 2)) / alone.var((1, 2))).mean().item()
+    assert ratio == pytest.approx((1 + 0.512) / 2, abs=0.03)
+
+
+def test_slices_are_crossed_in_turn():
+    """Free space between the slices, none before the first: against the chain written out."""
+    medium = ThickDiffuser(1.0, 16e-6, 3, 1e-3)
+    thick = ThickDiffuserSetup(64, 160, 4e-6, WAVELENGTH, 1e-3, 2e-3, medium)
+    drawn_media, objects = thick.draw(2, seeded(26)), drawn(2)
+    assert drawn_media["screens"].shape == (2, 1, 3, 160, 160)
+    field = propagate(thick.object_field(objects), 1e-3, 4e-6, WAVELENGTH)
+    for k, step in enumerate((0.5e-3, 0.5e-3, 2e-3)):
+        phase = drawn_media["screens"][:, 0, k]
+        field = propagate(field * torch.polar(torch.ones_like(phase), phase), step, 4e-6, WAVELENGTH)
+    torch.testing.assert_close(thick.intensity(objects, drawn_media), field[:, 48:112, 48:112].abs().square())
+
+
+def test_free_space_of_the_chain_agrees_with_torchoptics():
+    """Object, screen and camera in complex128, no guard band added: 1e-6 of the brightest pixel."""
+    objects, medium = drawn(1).double(), DEFAULT.draw(1, seeded(27))
+    field = Field(DEFAULT.object_field(objects)[0], WAVELENGTH, spacing=4e-6)
+    field = field.propagate_to_z(1e-3, propagation_method="ASM", asm_pad=0)
+    phase = medium["screens"][0, 0].double()
+    field = Field(field.data * torch.polar(torch.ones_like(phase), phase), WAVELENGTH, z=1e-3, spacing=4e-6)
+    field = field.propagate_to_z(3e-3, propagation_method="ASM", asm_pad=0)
+    expected = field.data[32:96, 32:96].abs().square()
+    light = DEFAULT.intensity(objects, medium)[0]
+    assert ((light - expected).abs().max() / expected.max()).item() < 1e-6
+
+
+def test_select_gathers_every_tensor():
+    medium = {"screens": torch.arange(6.0).reshape(3, 2), "distance": torch.arange(3.0)}
+    chosen = select(medium, torch.tensor([2, 0, 2]))
+    assert chosen["screens"].tolist() == [[4, 5], [0, 1], [4, 5]]
+    assert chosen["distance"].tolist() == [2, 0, 2]
+
+
 # Correlation laws
 
 
@@ -238,3 +334,22 @@ def test_refuses_an_unknown_modulation():
 def test_refuses_objects_of_another_size():
     with pytest.raises(ValueError, match=r"objects must be 64x64 px, \(b, n, n\), got \(1, 64, 32\)"):
         DEFAULT.object_field(torch.zeros(1, 64, 32))
+
+
+@pytest.mark.parametrize("lengths", [{"pitch": 0}, {"wavelength": -532e-9}, {"pitch": math.nan}])
+def test_refuses_no_pitch_or_wavelength(lengths):
+    with pytest.raises(ValueError, match="pitch and wavelength must be positive lengths"):
+        dataclasses.replace(DEFAULT, **lengths)
+
+
+@pytest.mark.parametrize(
+    "distance", [-1e-3, math.nan, math.inf, (2e-3, 1e-3), (1e-3,), (1e-3, 2e-3, 3e-3), (-1e-3, 1e-3)]
+)
+def test_refuses_a_camera_distance_that_is_none(distance):
+    with pytest.raises(ValueError, match=r"camera_distance must be lengths in m, or .* a range \(near, far\), got"):
+        dataclasses.replace(DEFAULT, camera_distance=distance)
+
+
+def test_refuses_an_object_behind_the_diffuser():
+    with pytest.raises(ValueError, match=r"got -0\.001 and 0\.002"):
+        dataclasses.replace(DEFAULT, object_distance=-1e-3)

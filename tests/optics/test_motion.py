@@ -15,6 +15,11 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def draws(diffuser, side: int, seed: int):
+    generator = seeded(seed)
+    return lambda count: diffuser.draw(count, (side, side), 4e-6, generator)
+
+
 def pcc(first: torch.Tensor, second: torch.Tensor) -> float:
     return torch.corrcoef(torch.stack([first.flatten(), second.flatten()]))[0, 1].item()
 
@@ -56,14 +61,14 @@ def test_a_turned_screen_keeps_its_statistics():
 
 
 def test_independent_patterns():
-    screens = IndependentPatterns(3).draw(DIFFUSER, 2, (64, 64), 4e-6, seeded(4))
+    screens = IndependentPatterns(3).draw(2, draws(DIFFUSER, 64, 4), 4e-6)
     assert screens.shape == (2, 3, 64, 64)
     assert torch.equal(screens.flatten(0, 1), DIFFUSER.draw(6, (64, 64), 4e-6, seeded(4)))
 
 
 def test_a_moving_diffuser_steps():
     moving = MovingDiffuser(3, shift=(0.0, 8e-6))
-    screens = moving.draw(DIFFUSER, 2, (64, 64), 4e-6, seeded(5))
+    screens = moving.draw(2, draws(DIFFUSER, 64, 5), 4e-6)
     assert screens.shape == (2, 3, 64, 64)
     still = DIFFUSER.draw(2, (64, 64), 4e-6, seeded(5))
     for k in range(3):
@@ -71,7 +76,7 @@ def test_a_moving_diffuser_steps():
 
 
 def test_a_rotating_diffuser_decorrelates_away_from_the_axis():
-    screens = MovingDiffuser(2, rotation=0.3).draw(DIFFUSER, 1, (128, 128), 4e-6, seeded(6))[0]
+    screens = MovingDiffuser(2, rotation=0.3).draw(1, draws(DIFFUSER, 128, 6), 4e-6)[0]
     axis, corner = (slice(60, 68),) * 2, (slice(0, 24),) * 2
     assert pcc(screens[0][axis], screens[1][axis]) > 0.8
     assert abs(pcc(screens[0][corner], screens[1][corner])) < 0.6
@@ -79,7 +84,7 @@ def test_a_rotating_diffuser_decorrelates_away_from_the_axis():
 
 def test_all_slices_of_a_thick_medium_move_together():
     thick = ThickDiffuser(1.0, 20e-6, 2, 1e-3)
-    screens = MovingDiffuser(2, shift=(4e-6, 0.0)).draw(thick, 1, (32, 32), 4e-6, seeded(7))
+    screens = MovingDiffuser(2, shift=(4e-6, 0.0)).draw(1, draws(thick, 32, 7), 4e-6)
     assert screens.shape == (1, 2, 2, 32, 32)
     torch.testing.assert_close(screens[:, 1], screens[:, 0].roll(1, -2), atol=1e-5, rtol=0)
 

@@ -53,6 +53,11 @@ class ThickDiffuser:
         return [k * self.spacing for k in range(self.slices)]
 
     @property
+    def rms_phase(self) -> float:
+        """RMS phase of the whole medium [rad]: the slices' phases add in quadrature."""
+        return self.sigma_phi * math.sqrt(self.slices)
+
+    @property
     def ballistic_fraction(self) -> float:
         """Share of the power that passes all slices unscattered."""
         return self.slice.ballistic_fraction**self.slices

@@ -33,6 +33,11 @@ class ThinDiffuser:
             raise ValueError(f"correlation_length must be a positive length in m, got {self.correlation_length}.")
 
     @property
+    def rms_phase(self) -> float:
+        """RMS phase of the whole medium [rad]."""
+        return self.sigma_phi
+
+    @property
     def ballistic_fraction(self) -> float:
         """Share of the power that passes unscattered, ``exp(-sigma_phi**2)``."""
         return math.exp(-(self.sigma_phi**2))

@@ -27,6 +27,7 @@ def behind(screens: torch.Tensor, spacing: float, pitch: float) -> torch.Tensor:
 def test_slices_by_hand():
     assert MEDIUM.spacing == pytest.approx(1e-3)
     assert MEDIUM.positions == pytest.approx([0, 1e-3, 2e-3, 3e-3, 4e-3])
+    assert MEDIUM.rms_phase == pytest.approx(math.sqrt(5))
     assert MEDIUM.ballistic_fraction == pytest.approx(math.exp(-5))
     one = ThinDiffuser(1.0, 15e-6).scattering_angle(WAVELENGTH)
     assert MEDIUM.scattering_angle(WAVELENGTH) == pytest.approx(math.sqrt(5) * one)
@@ -66,7 +67,7 @@ def test_draws_follow_the_generator():
 
 
 def test_refuses_a_single_slice():
-    with pytest.raises(ValueError, match="at least 2 slices, got 1. One is a ThinDiffuser"):
+    with pytest.raises(ValueError, match=r"at least 2 slices, got 1\. One is a ThinDiffuser"):
         ThickDiffuser(1.0, 15e-6, 1, 4e-3)
 
 
