@@ -23,7 +23,7 @@ def simulate(cfg: DictConfig) -> None:
         ValueError: if no file is named, or the data are not simulated.
     """
     from spt.config import build
-    from spt.data.hdf5 import write_set
+    from spt.data.hdf5_writer import write_set
     from spt.data.simulated import SimulatedSpeckles
 
     if cfg.out is None:

@@ -1,10 +1,11 @@
 """The Lightning data module: a source, a preparation, and loaders whose order depends on (seed, epoch) alone."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from spt.data.online import NumberedOverEpochs, OnlinePairs, check_online, whole
 from spt.data.pairs import Pairs, PairsDataset, Sample, collate
@@ -90,16 +91,7 @@ class SpeckleDataModule(LightningDataModule):
     def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
         dataset = PairsDataset(self.splits[split], self.preparation)
         sampler: DistributedSampler[Sample] = DistributedSampler(dataset, *self._ranks, shuffle=shuffle, seed=self.seed)
-        return DataLoader(
-            dataset,
-            self.batch_size,
-            sampler=sampler,
-            num_workers=self.workers,
-            collate_fn=collate,
-            drop_last=shuffle and len(sampler) >= self.batch_size,
-            pin_memory=self._device.type == "cuda",
-            persistent_workers=self.workers > 0,
-        )
+        return self._batches(dataset, sampler, collate, self.workers, shuffle, self._device.type == "cuda")
 
     def _simulating_loader(self) -> DataLoader[Sample]:
         assert isinstance(self.source, SimulatedSpeckles)
@@ -107,15 +99,26 @@ class SpeckleDataModule(LightningDataModule):
         device = self._device if on_gpu else torch.device("cpu")
         dataset = OnlinePairs(self.source, self.splits["train"], self.preparation, device)
         sampler = NumberedOverEpochs(dataset, *self._ranks, seed=self.seed)
-        workers = 0 if on_gpu else self.workers
+        pinned = self._device.type == "cuda" and not on_gpu
+        return self._batches(dataset, sampler, whole, 0 if on_gpu else self.workers, True, pinned)
+
+    def _batches(
+        self,
+        dataset: Dataset[Sample],
+        sampler: DistributedSampler[Any],
+        collate_fn: Callable[[list[Any]], Any],
+        workers: int,
+        train: bool,
+        pinned: bool,
+    ) -> DataLoader[Sample]:
         return DataLoader(
             dataset,
             self.batch_size,
             sampler=sampler,
             num_workers=workers,
-            collate_fn=whole,
-            drop_last=len(sampler) >= self.batch_size,
-            pin_memory=self._device.type == "cuda" and not on_gpu,
+            collate_fn=collate_fn,
+            drop_last=train and len(sampler) >= self.batch_size,
+            pin_memory=pinned,
             persistent_workers=workers > 0,
         )
 

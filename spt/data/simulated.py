@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -13,7 +15,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from spt.data.hdf5 import read_set, write_set
+from spt.data.hdf5 import read_set
+from spt.data.hdf5_writer import write_set
 from spt.data.media_files import MeasuredFibre, MeasuredPsf
 from spt.data.objects import SPLITS, ObjectSource
 from spt.data.objects.cache import CachedObjects
@@ -22,11 +25,16 @@ from spt.data.settings import describe
 from spt.optics import Camera, Medium, ModeMatrixSetup, Setup, select
 from spt.optics.resampling import area_resampled
 
+log = logging.getLogger(__name__)
+
 RECIPE = 1
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
 
 MEDIA, NOISE = 5, 6
 """Streams of random draws beside those of the splits, which are numbered 1 to 4."""
+
+WAIT = 2.0
+"""Seconds between two looks at a set that another process writes."""
 
 PIECE = 2**22
 """Elements of the media that are propagated at once: more would fill the memory, and be no faster."""
@@ -98,8 +106,12 @@ class SimulatedSpeckles:
 
     def prepare(self) -> None:
         """Simulate and write the cache file unless it is there; go on where an interrupted simulation stopped."""
-        if not self.path.exists():
-            write_set(self.path, self)
+        while not self.path.exists():
+            try:
+                write_set(self.path, self)
+            except BlockingIOError:
+                log.info("Another process simulates this set; waiting for it.")
+                time.sleep(WAIT)
 
     def load(self) -> dict[str, Pairs]:
         """The splits, simulated first where that is needed."""

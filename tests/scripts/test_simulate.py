@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 
 from spt.command import explain
 from spt.config import build
-from spt.data.hdf5 import write_set
+from spt.data.hdf5_writer import write_set
 
 SMALL = [setting for setting in TINY if setting.startswith("data.source.")]
 
