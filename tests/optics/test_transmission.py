@@ -1,5 +1,6 @@
 """Transmission matrices: random ones are fully developed speckle; modal ones by hand."""
 
+import dataclasses
 import math
 
 import pytest
@@ -42,13 +43,13 @@ def test_the_largest_singular_value_is_one():
 
 
 def test_light_of_a_random_matrix_by_hand():
-    setup = RandomMatrixSetup(window=4, inputs=2, modulation="amplitude")
+    setup = RandomMatrixSetup(window=4, inputs=2)
     medium = {"seed": torch.tensor([7, 8, 7])}
     objects = torch.rand(3, 4, 4, generator=seeded(2))
     light = setup.intensity(objects, medium)
     for k, seed in enumerate((7, 8, 7)):
-        shown = objects[k].unflatten(0, (2, 2)).unflatten(2, (2, 2)).mean((1, 3)).flatten().to(torch.complex64)
-        expected = (random_matrix(seed, 16, 4) @ shown).abs().square().reshape(4, 4)
+        shown = objects[k].unflatten(0, (2, 2)).unflatten(2, (2, 2)).mean((1, 3)).flatten()
+        expected = (random_matrix(seed, 16, 4) @ torch.exp(1j * math.pi * shown)).abs().square().reshape(4, 4)
         torch.testing.assert_close(light[k], expected)
 
 
@@ -127,13 +128,22 @@ def test_a_polariser_takes_one_output_polarisation():
 
 
 def test_input_modes_are_not_conjugated():
-    """The second mode's own conjugate as a phase object: modes_in . U is then its full power."""
-    phases = torch.tensor([[0.0, 1.5], [0.5, 1.0]], dtype=torch.float64)  # exp(i pi o) = 1, -i, i, -1
-    light = modal(window=2, modulation="phase").intensity(
-        torch.stack([phases[[0, 1]], phases]), {"state": torch.tensor([1, 1])}
-    )
-    projection = (torch.tensor([1, 1j, -1, -1j]) / 2 * torch.exp(1j * math.pi * phases.flatten())).sum().abs() ** 2
-    assert light[0].mean().item() == pytest.approx(projection.item() / 9)
+    """modes_in . U: the second mode's conjugate, 1, -i, -1, i, gives (1 + 1 + 1 + 1) / 2; the mode itself gives 0."""
+    phases = torch.tensor([[[0.0, 1.5], [1.0, 0.5]], [[0.0, 0.5], [1.0, 1.5]]], dtype=torch.float64)
+    light = modal(window=2, modulation="phase").intensity(phases, {"state": torch.tensor([1, 1])})
+    assert light.mean((1, 2)).tolist() == pytest.approx([4 / 9, 0])
+
+
+def test_output_modes_are_conjugated():
+    """A field that mixes two output modes: modes_out^H . c, against the sum written out."""
+    setup = modal(window=2)
+    modes_out = torch.tensor([[1, 1, 1, 1], [1, 1j, -1, -1j]], dtype=torch.complex128) / 2
+    matrices = torch.zeros(1, 4, 4, dtype=torch.complex128)
+    matrices[0, 0, 0], matrices[0, 1, 0] = 0.6, 0.8j
+    mixing = dataclasses.replace(setup, matrices=matrices, modes_out=modes_out)
+    light = mixing.intensity(torch.ones(1, 2, 2, dtype=torch.float64), {"state": torch.tensor([0])})
+    # The first input mode receives 4 / 2 = 2: the field is .6 + .8i (1, -i, -1, i) = .6 + .8i, 1.4, .6 - .8i, -.2.
+    assert light.flatten().tolist() == pytest.approx([1, 1.96, 1, 0.04])
 
 
 def test_states_of_a_draw_differ():

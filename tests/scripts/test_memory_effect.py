@@ -10,7 +10,8 @@ from PIL import Image
 @pytest.fixture(scope="module")
 def script():
     spec = importlib.util.spec_from_file_location("memory_effect", ROOT / "scripts" / "memory_effect.py")
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
