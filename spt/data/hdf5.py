@@ -47,9 +47,11 @@ def open_set(path: Path) -> Iterator[h5py.File]:
             if not file.attrs["complete"]:
                 raise ValueError("it is not finished. Run the command that wrote it again, on the .part file")
             yield file
-    except (OSError, KeyError, ValueError) as error:
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read as a data set: {error}.") from error
+    except (OSError, KeyError) as error:
         reason = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f"{path} cannot be read as a data set: {reason}.") from error
+        raise ValueError(f"{path} cannot be read as a data set: {reason}. Restore or delete the file.") from error
 
 
 @dataclass(frozen=True)
