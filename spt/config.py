@@ -74,9 +74,19 @@ class InspectSpeckleConfig:
     against: dict[str, Any] | None = None
 
 
+@dataclass
+class SimulateConfig:
+    """What `configs/simulate.yaml` may hold."""
+
+    out: str | None = None
+    seed: int = 0
+    data: dict[str, Any] = MISSING
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 ConfigStore.instance().store(name="inspect_speckle_schema", node=InspectSpeckleConfig)
+ConfigStore.instance().store(name="simulate_schema", node=SimulateConfig)
 
 
 def _data_folder(name: str) -> str | None:

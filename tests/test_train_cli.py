@@ -177,7 +177,7 @@ def test_truncated_cache_file(tmp_path: Path):
         train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a'}", SPT_CACHE=str(tmp_path)).returncode
         == 0
     )
-    (file,) = tmp_path.glob("simulated-*.npz")
+    (file,) = tmp_path.glob("simulated-*.h5")
     file.write_bytes(file.read_bytes()[:5000])
     text = refused(tmp_path, SPT_CACHE=str(tmp_path))
     assert file.name in text
