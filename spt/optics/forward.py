@@ -194,7 +194,7 @@ class DiffuserSetup(ABC):
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity in the camera's window for objects in [0, 1], each behind its own medium."""
         step = fields_at_once(medium["screens"][0].numel(), objects.device)
-        parts = range(0, len(objects), step)
+        parts = range(0, max(1, len(objects)), step)
         return torch.cat([self._intensity(objects[k : k + step], select(medium, slice(k, k + step))) for k in parts])
 
     def _intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:

@@ -109,8 +109,13 @@ def one_split(splits: Mapping[str, Pairs], name: str) -> Pairs:
         KeyError: if there is no such split.
     """
     if name == "all":
-        fields = ([getattr(pairs, field) for pairs in splits.values()] for field in ("speckle", "target", "diffuser"))
-        return Pairs(name, *map(torch.cat, fields))
+        every = splits.values()
+        return Pairs(
+            name,
+            torch.cat([pairs.speckle for pairs in every]),
+            torch.cat([pairs.target for pairs in every]),
+            torch.cat([pairs.diffuser for pairs in every]),
+        )
     if name not in splits:
         raise KeyError(f"split={name}: choose one of {', '.join(splits)}, or all.")
     return splits[name]
