@@ -5,6 +5,7 @@ python scripts/benchmark.py attention                SpT UNet's pooled attention
 python scripts/benchmark.py memory                   activation checkpointing off and on
 python scripts/benchmark.py losses                   every loss, forward and backward, beside its formula, SMP and MONAI
 python scripts/benchmark.py optics                   the simulation beside torchoptics and a training step, on the CPU
+python scripts/benchmark.py data                     the first and the second start of a simulated set, online pairs
 """
 
 import argparse
@@ -23,7 +24,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     """Parse, measure each case in a process of its own, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["networks", "attention", "memory", "losses", "optics"])
+    parser.add_argument("what", choices=["networks", "attention", "memory", "losses", "optics", "data"])
     names = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--sizes", nargs="+", type=int, help="image sides [px]")
@@ -55,6 +56,8 @@ def benchmark(arguments: argparse.Namespace) -> str:
     shared = {**settings, "batch": batch, "precision": arguments.precision}
     if arguments.what == "optics":
         return _optics(arguments.sizes or [64, 128, 256, 512], arguments.repeats)
+    if arguments.what == "data":
+        return _data()
     if arguments.what == "attention":
         cases = [
             {"size": size, "full": full, **settings} for size in arguments.sizes or [64, 128] for full in (False, True)
@@ -149,6 +152,43 @@ def _share(case: dict[str, Any]) -> dict[str, Any]:
 
     source = build(_composed().data.source)
     return measure_share(source.setup, source.camera, _model("spt_unet"), batch=16, **case)
+
+
+def _data() -> str:
+    from spt.complexity.start_timing import start_table
+    from spt.evaluation.report import markdown
+
+    small = ["data.source.train=192", "data.source.validation=64"]
+    cases: list[dict[str, Any]] = [{"overrides": ["data=simulated"]}, {"overrides": ["data=grit_220", *small]}]
+    cases += [{"overrides": ["data=weak_scatter", "data.online=true", *small], "batch": 16, "batches": 64}]
+    cases += [{"overrides": ["data=grit_220", "data.online=true", *small], "batch": 8, "batches": 8}]
+    rows = [row for case in _each(_starts, cases) for row in case["rows"]]
+    return f"{markdown(start_table(rows))}\n\n{_hardware('cpu')}, one run, without imports."
+
+
+def _starts(case: dict[str, Any]) -> dict[str, Any]:
+    """A set in an empty cache, from it, and behind another camera; or its online pairs."""
+    import tempfile
+
+    import torch
+
+    from spt.complexity.start_timing import measure_online, measure_starts
+    from spt.config import build
+    from spt.data.online import OnlinePairs
+
+    with tempfile.TemporaryDirectory() as cache:
+        overrides = [*case["overrides"], f"data.source.cache={cache}"]
+        name = " ".join(case["overrides"])
+        if "batch" in case:
+            data = build(_composed(*overrides).data)
+            pairs = OnlinePairs(data.source, data.source.load()["train"], data.preparation, torch.device("cpu"))
+            online = measure_online(pairs.__getitems__, case["batch"], case["batches"])
+            return {"rows": [{"what": f"{name}: batches of {case['batch']}", **online}]}
+        sources = [
+            build(_composed(*overrides, *camera).data).source for camera in ([], [], ["data.source.camera.bits=7"])
+        ]
+        starts = ("first start", "second start", "other camera, same objects")
+        return {"rows": [{"what": f"{name}: {s}", **t} for s, t in zip(starts, measure_starts(sources), strict=True)]}
 
 
 def _model(name: str) -> Any:
