@@ -1,0 +1,32 @@
+"""Bytes that a network's tensors hold at once, followed without computing them."""
+
+from typing import Any
+
+from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._pytree import tree_leaves
+
+
+class LiveBytes:
+    """Bytes of the tensors that are alive, and their peak.
+
+    Args:
+        state: tensors that are not counted: weights and buffers.
+    """
+
+    def __init__(self, state: list[Tensor]) -> None:
+        self._state = {_key(tensor) for tensor in state}
+        self._alive: dict[StorageWeakRef, int] = {}
+        self.peak = 0
+
+    def see(self, values: Any) -> None:
+        """Count the tensors in ``values`` that are new, and forget those that are gone."""
+        for tensor in tree_leaves(values):
+            if isinstance(tensor, Tensor) and (key := _key(tensor)) not in self._state:
+                self._alive[key] = tensor.untyped_storage().nbytes()
+        self._alive = {key: size for key, size in self._alive.items() if not key.expired()}
+        self.peak = max(self.peak, sum(self._alive.values()))
+
+
+def _key(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())
