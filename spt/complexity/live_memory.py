@@ -17,15 +17,19 @@ class LiveBytes:
     def __init__(self, state: list[Tensor]) -> None:
         self._state = {_key(tensor) for tensor in state}
         self._alive: dict[StorageWeakRef, int] = {}
+        self._at_most = 0
         self.peak = 0
 
     def see(self, values: Any) -> None:
-        """Count the tensors in ``values`` that are new, and forget those that are gone."""
+        """Count the tensors in ``values`` that are new. Those that are gone are only looked for before a new peak."""
         for tensor in tree_leaves(values):
-            if isinstance(tensor, Tensor) and (key := _key(tensor)) not in self._state:
+            if isinstance(tensor, Tensor) and (key := _key(tensor)) not in self._state and key not in self._alive:
                 self._alive[key] = tensor.untyped_storage().nbytes()
-        self._alive = {key: size for key, size in self._alive.items() if not key.expired()}
-        self.peak = max(self.peak, sum(self._alive.values()))
+                self._at_most += self._alive[key]
+        if self._at_most > self.peak:
+            self._alive = {key: size for key, size in self._alive.items() if not key.expired()}
+            self._at_most = sum(self._alive.values())
+            self.peak = max(self.peak, self._at_most)
 
 
 def _key(tensor: Tensor) -> StorageWeakRef:

@@ -53,6 +53,7 @@ def training_memory(model: nn.Module, x: Tensor, dtype: torch.dtype = torch.floa
         state = {name: _leaf(fake.from_tensor(t), dtype, t.requires_grad) for name, t in state_of(model).items()}
         image = converted(fake.from_tensor(x), dtype)
         saved, live = LiveBytes([*state.values()]), LiveBytes([*state.values()])
+        live.see(image)
         with _Following(live), torch.autograd.graph.saved_tensors_hooks(lambda t: _seen(saved, t), lambda t: t):
             out = functional_call(model, state, (image,))
             kept = saved.peak
@@ -81,7 +82,7 @@ class _Following(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
-        self.live.see((args, out))
+        self.live.see(out)
         return out
 
 

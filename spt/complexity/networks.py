@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +15,16 @@ from spt.complexity.remarks import READING, TIME, remark
 from spt.complexity.sheet import Row, Sheet
 
 CONVOLUTIONS = ("convolution", "dilated convolution", "transposed convolution")
-DATA_TYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
+DATA_TYPES = {"float32": torch.float32, "float64": torch.float64, "float16, bfloat16": torch.float16}
+SHORT = {
+    "convolution": "conv",
+    "dilated convolution": "dilated conv",
+    "transposed convolution": "transp. conv",
+    "interpolation": "interp.",
+    "normalisation": "norm",
+    "activation": "activ.",
+    "arithmetic": "arithm.",
+}
 
 
 @dataclass(frozen=True)
@@ -126,13 +134,14 @@ def operations(costs: Iterable[Cost]) -> Sheet:
     for cost in costs:
         p, giga = cost.profile, 1e9 * cost.profile.batch
         row: Row = {"network": cost.network, "px": cost.px}
-        row |= {f"{name}, GMAC": p.of(name).macs / giga for name in PRODUCTS}
-        row |= {f"{name}, Gop": p.of(name).other / giga for name in OTHERS}
+        row |= {SHORT.get(name, name): round(p.of(name).macs / giga, 5) for name in PRODUCTS}
+        row["GMAC"] = p.macs / giga
+        row |= {SHORT.get(name, name): round(p.of(name).other / giga, 5) for name in OTHERS}
         row |= {
-            "GFLOP = 2 GMAC": p.flops / giga,
-            "with all other, Gop": (p.flops + p.other) / giga,
-            "notes' formulas, GFLOP": sum(c.notes for c in p.calls) / giga,
-            "second note's, GFLOP": sum(c.second_note for c in p.calls) / giga,
+            "2 GMAC": p.flops / giga,
+            "+ others": (p.flops + p.other) / giga,
+            "notes": sum(c.notes for c in p.calls) / giga,
+            "2nd note": sum(c.second_note for c in p.calls) / giga,
             "not counted": ", ".join(p.uncounted) or "nothing",
         }
         rows.append(row)
@@ -140,13 +149,14 @@ def operations(costs: Iterable[Cost]) -> Sheet:
     rows = [{key: value for key, value in row.items() if key not in empty} for row in rows]
     return Sheet(
         "operations",
-        "Operations of one image",
+        "Operations of one image, 1e9",
         rows,
         [
-            "MAC: multiply-accumulates of matrix products. Gop: every other operation, one per element and function "
-            "(conventions: spt/complexity/operators.py). Copies cost no operation.",
-            "Notes' formulas: (2 Cin Kh Kw - 1) Cout H W at the input's size (too high under stride), linear layers "
-            "and attention's products in MACs as printed. Second note: H' W' n (h w c + 1), convolutions alone, MACs.",
+            "Left of GMAC, their sum: multiply-accumulates of matrix products. Right of it: every other operation, one "
+            "per element and function (conventions: spt/complexity/operators.py). Copies cost no operation. "
+            "2 GMAC: FLOPs as torch counts them. + others: all operations.",
+            "notes: their formulas, (2 Cin Kh Kw - 1) Cout H W at the INPUT's size (too high under stride), linear "
+            "layers and attention's products in MACs as printed. 2nd note: H' W' n (h w c + 1), convolutions alone.",
         ],
     )
 
@@ -187,32 +197,28 @@ def structure(costs: Iterable[Cost]) -> Sheet:
     )
 
 
-def data_types(builders: Mapping[str, Callable[[], nn.Module]], px: int, batch: int) -> Sheet:
-    """What changes with the number of data bits: every figure in bytes."""
+def data_types(builders: Mapping[str, Callable[[], nn.Module]], costs: Iterable[Cost]) -> Sheet:
+    """What changes with the number of data bits, at the last size of every network: every figure in bytes."""
     rows = []
-    for name, build in builders.items():
-        model, speckle = build(), torch.zeros(batch, 1, px, px)
-        for dtype in DATA_TYPES:
-            try:
-                counted, training = profile(model, speckle, dtype=dtype), training_memory(model, speckle, dtype)
-            except ValueError:
-                break
-            rows.append(_typed(name, px, model, dtype, counted, training))
+    for cost in {cost.network: cost for cost in costs}.values():
+        model = builders[cost.network]()
+        speckle = torch.zeros(cost.profile.batch, 1, cost.px, cost.px)
+        for types, dtype in DATA_TYPES.items():
+            single = dtype == torch.float32
+            counted = cost.profile if single else profile(model, speckle, dtype=dtype)
+            training = cost.training if single else training_memory(model, speckle, dtype)
+            row = {"network": cost.network, "px": cost.px, "data type": types}
+            rows.append(row | _typed(model, dtype, counted, training))
     notes = [
         "Counts of operations are the same in every type. Everything is of the one type; integers stay 64 bits wide. "
         "Mixed precision keeps weights, gradients and moments in float32 and lies between its two types."
     ]
-    return Sheet("data_types", f"Data bits, {px} px, batch {batch}", rows, notes)
+    return Sheet("data_types", "Data bits", rows, notes)
 
 
-def _typed(
-    name: str, px: int, model: nn.Module, dtype: torch.dtype, counted: Profile, training: TrainingMemory
-) -> dict[str, Any]:
+def _typed(model: nn.Module, dtype: torch.dtype, counted: Profile, training: TrainingMemory) -> Row:
     stored = parameter_bytes(model, dtype)
     return {
-        "network": name,
-        "px": px,
-        "data type": str(dtype).removeprefix("torch."),
         "bits": torch.finfo(dtype).bits,
         "weights, MB": sum(stored.values()) / 1e6,
         "integers in it, bytes": stored.get("int64", 0),

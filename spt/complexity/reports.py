@@ -99,8 +99,7 @@ def _layers(settings: Settings, builders: Builders, out: Path) -> list[Sheet]:
 
 def _networks(settings: Settings, builders: Builders) -> list[Sheet]:
     costs, refused = measure_all(builders, settings.size, settings.batch)
-    types = data_types(builders, settings.size[-1], settings.batch)
-    return [comparison(costs, refused, {}), operations(costs), structure(costs), types]
+    return [comparison(costs, refused, {}), operations(costs), structure(costs), data_types(builders, costs)]
 
 
 def command() -> str:

@@ -25,7 +25,7 @@ class Sheet:
     Args:
         name: of its CSV file.
         title: above it.
-        rows: column -> value, the same columns in every row; floats are shown with five digits.
+        rows: column -> value, the same columns in every row; floats are shown with six digits.
         notes: lines below it.
     """
 
@@ -42,7 +42,7 @@ class Sheet:
 def shown(value: Any) -> str:
     """Return a value as a table shows it; None is blank."""
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.5g}"
+        return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.6g}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return "" if value is None else str(value)
@@ -54,7 +54,7 @@ def show(sheet: Sheet, console: Console) -> None:
     header, *body = sheet.cells()
     for name in header:
         words = name in {"network", "model", "remark", "quantity", "read as", "module", "not counted"}
-        table.add_column(name, justify="left" if words else "right", overflow="fold")
+        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name in {"network", "model"})
     for k, line in enumerate(body):
         if k and line[0] != body[k - 1][0]:
             table.add_section()
