@@ -135,13 +135,13 @@ def network_builders(config: DictConfig) -> dict[str, Callable[[], Any]]:
     from hydra.core.hydra_config import HydraConfig
 
     if config.model is not None:
-        return {HydraConfig.get().runtime.choices.model: partial(build, config.model)}
+        return {str(HydraConfig.get().runtime.choices.model): partial(build, config.model)}
     known = GlobalHydra.instance().config_loader().get_group_options("model")
     names = known if config.models == "all" else [config.models] if isinstance(config.models, str) else config.models
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ValueError(f"models: no configs/model/{unknown[0]}.yaml. There are {', '.join(known)}, or all.")
-    return {name: partial(build, compose("train", [f"model={name}"]).model) for name in names}
+    return {name: partial(build, compose("train", [f"model={name}"])["model"]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Where parameters, operations and time of one network go: by module, as a table and a picture."""
 
 import statistics
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch import nn
 from torch.utils.benchmark import timer
 
 from spt.complexity.module_names import ModuleNames
-from spt.complexity.profile import profile, unchanged
+from spt.complexity.profile import Call, profile, unchanged
 from spt.complexity.sheet import Row, Sheet
 from spt.files import atomic
 
@@ -31,22 +30,35 @@ def layers(network: str, model: nn.Module, px: int, batch: int, depth: int = 2, 
     speckle = torch.zeros(batch, 1, px, px)
     counted = profile(model, speckle)
     seconds = time_modules(model, speckle, depth, repeats)
-    rows: dict[str, Row] = {name: {"module": name} for name in _groups(model, depth)}
-    for name, row in rows.items():
-        calls = [call for call in counted.calls if group(call.module, depth) == name]
-        operations = sum(2 * call.work.macs + call.work.other for call in calls)
-        row |= {"parameters": sum(p.numel() for n, p in model.named_parameters() if _owner(n, depth) == name)}
-        row |= {"operators": len(calls), "GMAC": sum(c.work.macs for c in calls) / batch / 1e9}
-        row |= {"Gop": operations / batch / 1e9, "MB moved": sum(c.bytes for c in calls) / batch / 1e6}
-        row |= {"ms": 1e3 * seconds.get(name, 0.0) / batch}
-    kept = [row for row in rows.values() if any(v for k, v in row.items() if k != "module")]
-    return Sheet(f"layers_{network}", f"{network}: where it goes, one image of {px} px", _with_shares(kept), _NOTES)
+    owners = [_owner(name, depth) for name, _ in model.named_parameters()]
+    busy = {group(call.module, depth) for call in counted.calls}.union(owners)
+    rows = []
+    for name in _groups(model, depth):
+        if name in busy:
+            calls = [call for call in counted.calls if group(call.module, depth) == name]
+            count = sum(p.numel() for n, p in model.named_parameters() if _owner(n, depth) == name)
+            rows.append(_row(name, count, calls, batch) | {"ms": 1e3 * seconds.pop(name, 0.0) / batch})
+    rows[0]["ms"] += 1e3 * sum(seconds.values()) / batch  # containers that only pass on
+    rows = _with_shares(rows)
+    return Sheet(f"layers_{network}", f"{network}: where it goes, one image of {px} px", rows, _NOTES)
 
 
 _NOTES = [
     "Gop: 2 per MAC and every other operation. MB moved: read and written by every operator for itself. ms: eager, "
     "float32, evaluation, this machine; median over the repeated passes, per image of the batch.",
 ]
+
+
+def _row(name: str, parameters: int, calls: list[Call], batch: int) -> Row:
+    operations = sum(2 * call.work.macs + call.work.other for call in calls)
+    return {
+        "module": name,
+        "parameters": parameters,
+        "operators": len(calls),
+        "GMAC": sum(call.work.macs for call in calls) / batch / 1e9,
+        "Gop": operations / batch / 1e9,
+        "MB moved": sum(call.bytes for call in calls) / batch / 1e6,
+    }
 
 
 def _with_shares(rows: list[Row]) -> list[Row]:
@@ -127,5 +139,3 @@ def draw(sheet: Sheet, path: Path) -> None:
     figure.suptitle(sheet.title)
     with atomic(path) as part:
         figure.savefig(part, dpi=80, format="png")
-
-

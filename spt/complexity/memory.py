@@ -104,10 +104,12 @@ def file_bytes(model: nn.Module, dtype: torch.dtype = torch.float32) -> int:
     return sink.size
 
 
-class _Sink(io.RawIOBase):
-    def __init__(self) -> None:
-        self.size = 0
+class _Sink(io.BytesIO):
+    """Counts what is written and keeps none of it."""
+
+    size = 0
 
     def write(self, data: Any) -> int:
-        self.size += len(memoryview(data).cast("B"))
-        return len(memoryview(data).cast("B"))
+        written = memoryview(data).nbytes
+        self.size += written
+        return written

@@ -10,11 +10,12 @@ from torch import nn
 from spt.complexity.memory import TrainingMemory, file_bytes, parameter_bytes, training_memory
 from spt.complexity.operators import OTHERS, PRODUCTS
 from spt.complexity.profile import Profile, profile
-from spt.complexity.published import PUBLISHED
+from spt.complexity.published import PUBLISHED, Published
 from spt.complexity.remarks import READING, TIME, remark
 from spt.complexity.sheet import Row, Sheet
 
 CONVOLUTIONS = ("convolution", "dilated convolution", "transposed convolution")
+UNPUBLISHED = Published(math.nan, math.nan, math.nan, math.nan)
 DATA_TYPES = {"float32": torch.float32, "float64": torch.float64, "float16, bfloat16": torch.float16}
 SHORT = {
     "convolution": "conv",
@@ -106,16 +107,17 @@ def comparison(costs: Iterable[Cost], refused: Iterable[str], timings: Mapping[t
 
 
 def _compared(cost: Cost, seconds: float | None) -> Iterator[Row]:
-    printed, batch = PUBLISHED.get((cost.network, cost.px)), cost.profile.batch
+    printed, batch = PUBLISHED.get((cost.network, cost.px), UNPUBLISHED), cost.profile.batch
     convolutions, products = cost.profile.of(*CONVOLUTIONS).macs / batch, cost.profile.macs / batch
-    figures: list[tuple[str, str, float | None, float | None]] = [
-        ("parameters, 1e6", "parameters", printed and printed.parameters / 1e6, cost.parameters / 1e6),
-        ("GMAC of an image, convolutions", "flops", printed and printed.flops / 1e9, convolutions / 1e9),
-        ("GMAC of an image, all products", "", printed and printed.flops / 1e9, products / 1e9),
-        ("images/s", "throughput", printed and printed.images_per_second, batch / seconds if seconds else None),
-        ("ms per batch", "time", printed and printed.ms_per_batch, 1e3 * seconds if seconds else None),
+    figures = [
+        ("parameters, 1e6", "parameters", printed.parameters / 1e6, cost.parameters / 1e6),
+        ("GMAC of an image, convolutions", "flops", printed.flops / 1e9, convolutions / 1e9),
+        ("GMAC of an image, all products", "", printed.flops / 1e9, products / 1e9),
+        ("images/s", "throughput", printed.images_per_second, batch / seconds if seconds else None),
+        ("ms per batch", "time", printed.ms_per_batch, 1e3 * seconds if seconds else None),
     ]
-    for name, quantity, published, ours in figures:
+    for name, quantity, figure, ours in figures:
+        published = None if math.isnan(figure) else figure
         if ours is not None or (published is not None and quantity == "throughput"):
             yield {
                 "network": cost.network,
@@ -229,5 +231,3 @@ def _typed(model: nn.Module, dtype: torch.dtype, counted: Profile, training: Tra
         "peak inference, MB": (counted.state_bytes + counted.activation_bytes) / 1e6,
         "peak training, MB": training.total / 1e6,
     }
-
-

@@ -162,13 +162,17 @@ RULES: dict[str, Rule] = {
     **_table("silu hardswish glu", per_output("activation", 2)),
     **_table("sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all", per_input("reduction")),
     **_table("linalg_vector_norm norm cumsum cumprod logsumexp", per_input("reduction")),
-    **_table("cat stack clone copy _to_copy contiguous constant_pad_nd reflection_pad1d reflection_pad2d", no_arithmetic),
-    **_table("replication_pad1d replication_pad2d roll flip index index_select gather scatter embedding", no_arithmetic),
+    **_table(
+        "cat stack clone copy _to_copy contiguous constant_pad_nd reflection_pad1d reflection_pad2d", no_arithmetic
+    ),
+    **_table(
+        "replication_pad1d replication_pad2d roll flip index index_select gather scatter embedding", no_arithmetic
+    ),
     **_table("empty zeros ones full new_zeros new_ones new_full new_empty zeros_like ones_like", no_arithmetic),
     **_table("full_like empty_like arange linspace scalar_tensor lift_fresh_copy lift_fresh eye", no_arithmetic),
     **_table("_unsafe_view _unsafe_index dropout feature_dropout alpha_dropout repeat fill zero", no_arithmetic),
     **_table("im2col unfold channel_shuffle pixel_shuffle pixel_unshuffle masked_fill where tril triu", no_arithmetic),
-    **_table("_local_scalar_dense item is_same_size _assert_async", no_arithmetic),
+    **_table("_local_scalar_dense item is_same_size _assert_async _linalg_check_errors", no_arithmetic),
 }
 """Operator of ``torch.ops.aten``, without the underscore of its in-place twin, to its cost.
 

@@ -47,7 +47,7 @@ class Paths:
     def follow(self, name: str, args: Sequence[Any], out: Any, moves: bool) -> None:
         """Take one operator into account; views and copies (``moves``) lengthen no path."""
         sources = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and _key(leaf) in self._nodes]
-        if not sources:
+        if not sources or name.startswith("new_") or name.endswith("_like"):  # of the shape, not of the values
             return
         node = self._merged(sources)
         node.depth += not moves

@@ -6,7 +6,7 @@ READING = (
     "of one image, or MACs of both, a network would have half of these MACs, as operations of both images a quarter. "
     "The notes do not decide it."
 )
-TIME = 'Printed as "batch/ms", read as ms per batch of 2; the hardware is not named, so the ratio compares machines too.'
+TIME = 'Printed as "batch/ms", read as ms per batch of 2; hardware not named: the ratio compares machines too.'
 
 RECONSTRUCTED = "Calibrated reconstruction: the layer list is not published."
 STYLE = "SA-CNN-style, calibrated: the layer list is not available."

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ from torch import nn
 from spt.complexity.layer_types import layer_types
 from spt.complexity.layers import draw, layers
 from spt.complexity.networks import comparison, data_types, measure_all, operations, structure
+from spt.complexity.scaling import draw as draw_growth
+from spt.complexity.scaling import fits, measured_sheet, points
 from spt.complexity.sheet import Sheet
 from spt.complexity.survey import survey
+from spt.complexity.throughput import fastest, timing_sheet
 
 Builders = Mapping[str, Callable[[], nn.Module]]
 
@@ -59,7 +62,7 @@ class Settings:
 
 
 def _integers(value: Any) -> tuple[int, ...]:
-    return (value,) if isinstance(value, int | str | float) else tuple(value)
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
 def sheets_of(settings: Settings, builders: Builders, out: Path) -> tuple[str, list[Sheet]]:
@@ -78,6 +81,8 @@ def sheets_of(settings: Settings, builders: Builders, out: Path) -> tuple[str, l
         return "survey", survey()
     if settings.layers:
         return "layers", _layers(settings, builders, out)
+    if settings.scaling:
+        return "scaling", _scaling(settings, builders, out)
     return "complexity", _networks(settings, builders)
 
 
@@ -99,7 +104,29 @@ def _layers(settings: Settings, builders: Builders, out: Path) -> list[Sheet]:
 
 def _networks(settings: Settings, builders: Builders) -> list[Sheet]:
     costs, refused = measure_all(builders, settings.size, settings.batch)
-    return [comparison(costs, refused, {}), operations(costs), structure(costs), data_types(builders, costs)]
+    sheets = [operations(costs), structure(costs), data_types(builders, costs)]
+    timings = {}
+    if settings.timing:
+        sizes = {name: [c.px for c in costs if c.network == name] for name in builders}
+        timed = timing_sheet(
+            builders,
+            sizes,
+            settings.threads,
+            settings.compiled,
+            settings.batch,
+            settings.max_batch,
+            settings.repeats,
+            torch.device(settings.device),
+        )
+        sheets.append(timed)
+        timings = fastest(timed, settings.batch)
+    return [comparison(costs, refused, timings), *sheets]
+
+
+def _scaling(settings: Settings, builders: Builders, out: Path) -> list[Sheet]:
+    by_size, by_batch = points(builders, settings.repeats)
+    draw_growth(by_size, out / "scaling.png")
+    return [fits(by_size, by_batch), measured_sheet([*by_size, *by_batch])]
 
 
 def command() -> str:

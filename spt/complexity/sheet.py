@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,9 @@ from rich.table import Table
 from spt.files import atomic
 
 Row = dict[str, Any]
+
+WORDS = {"table", "network", "model", "remark", "quantity", "module", "not counted", "built as", "data type", "mode"}
+BLOCKS = {"table", "network", "model"}
 
 KINDS = ("quantity", "data type", "mode", "threads", "batch")
 """Columns that say what a row of a network is, where it has several."""
@@ -49,14 +52,14 @@ def shown(value: Any) -> str:
 
 
 def show(sheet: Sheet, console: Console) -> None:
-    """Print one sheet; a rule stands wherever the first column changes."""
+    """Print one sheet; a rule stands wherever the network changes."""
     table = Table(title=sheet.title, title_justify="left", caption="\n".join(sheet.notes), caption_justify="left")
     header, *body = sheet.cells()
     for name in header:
-        words = name in {"network", "model", "remark", "quantity", "read as", "module", "not counted"}
-        table.add_column(name, justify="left" if words else "right", overflow="fold", no_wrap=name in {"network", "model"})
+        justify: Literal["left", "right"] = "left" if name in WORDS else "right"
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in BLOCKS)
     for k, line in enumerate(body):
-        if k and line[0] != body[k - 1][0]:
+        if k and header[0] in BLOCKS and line[0] != body[k - 1][0]:
             table.add_section()
         table.add_row(*line)
     console.print(table)

@@ -28,7 +28,7 @@ def works(model: nn.Module, *shape: int) -> list[Work]:
     return [c.work for c in profile(model, torch.zeros(shape)).calls if c.work.category != "movement"]
 
 
-# Convolutions: output elements times weights of a filter ---------------------------------------------------------------
+# Convolutions: output elements times weights of a filter -------------------------------------------------------------
 
 CONVOLUTIONS = [
     # 3 -> 4 channels, 3x3, "same" on 6x6: 144 outputs of 27 products.
@@ -69,7 +69,7 @@ def test_a_bias_is_counted_apart():
     assert works(nn.Linear(3, 5), 2, 3)[0].bias == 10
 
 
-# Matrix products --------------------------------------------------------------------------------------------------------
+# Matrix products -----------------------------------------------------------------------------------------------------
 
 
 def test_linear():
@@ -98,7 +98,7 @@ def test_lstm_and_gru():
     assert sum(w.macs for w in works(nn.GRU(3, 5), 7, 2, 3)) == 7 * 2 * 3 * 5 * (3 + 5)
 
 
-# Attention in three spellings ---------------------------------------------------------------------------------------------
+# Attention in three spellings ----------------------------------------------------------------------------------------
 
 
 class Attention(nn.Module):
@@ -152,7 +152,7 @@ def test_attention_with_other_keys_than_queries():
     assert call.work == Work("attention", 3 * 2 * 5 * 7 * (4 + 6), 3 * 2 * 5 * 7 * 6)
 
 
-# The rest ---------------------------------------------------------------------------------------------------------------
+# The rest ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_memory_access_is_what_operators_read_and_write():
     assert profile(Apply(lambda x: x.view(-1)), torch.zeros(2, 3)).bytes == 0
 
 
-# Other counters -----------------------------------------------------------------------------------------------------------
+# Other counters ------------------------------------------------------------------------------------------------------
 
 
 def convolutional() -> nn.Sequential:
