@@ -135,7 +135,7 @@ def network_builders(config: DictConfig) -> dict[str, Callable[[], Any]]:
     from hydra.core.hydra_config import HydraConfig
 
     if config.model is not None:
-        return {str(HydraConfig.get().runtime.choices.model): partial(build, config.model)}
+        return {str(HydraConfig.get().runtime.choices["model"]): partial(build, config.model)}
     known = GlobalHydra.instance().config_loader().get_group_options("model")
     names = known if config.models == "all" else [config.models] if isinstance(config.models, str) else config.models
     unknown = [name for name in names if name not in known]

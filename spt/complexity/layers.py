@@ -135,7 +135,7 @@ def draw(sheet: Sheet, path: Path) -> None:
         for k, value in enumerate(values):
             if value >= 0.5:
                 axis.text(value, k, f" {value:.1f}", va="center", fontsize=8)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(names) - 0.4, -0.6)
     figure.suptitle(sheet.title)
     with atomic(path) as part:
         figure.savefig(part, dpi=80, format="png")

@@ -2,15 +2,17 @@
 
 import math
 import multiprocessing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spt.complexity.memory import training_memory
 from spt.complexity.profile import profile
@@ -18,15 +20,19 @@ from spt.complexity.sheet import Row, Sheet
 from spt.complexity.timing import PeakMemory, time_call
 from spt.files import atomic
 
-SIZES = (64, 96, 128, 192, 256, 384, 512)
+SIZES = (64, 128, 192, 256, 512)
 TIMED = (64, 128, 192, 256)
 BATCHES = (1, 2, 4, 8)
 BATCH_SIDE = 64
+Case = tuple[int, int]
+"""Image side and batch."""
+
 QUANTITIES = {
     "MACs": "counted",
     "all operations": "counted",
     "memory access": "counted",
     "activations for backward": "counted",
+    "tensors alive": "counted",
     "time": "measured",
     "peak memory": "measured",
 }
@@ -73,42 +79,71 @@ def counted_points(model: nn.Module, px: int, batch: int) -> dict[str, float]:
         "all operations": cost.flops + cost.other,
         "memory access": cost.bytes,
         "activations for backward": saved,
+        "tensors alive": cost.activation_bytes,
     }
 
 
-def measured_points(build: Callable[[], nn.Module], px: int, batch: int, repeats: int) -> dict[str, float]:
-    """Time [s] and peak memory [bytes] of a forward pass on the CPU, in a process of its own: see PeakMemory."""
+def measured_points(build: Callable[[], nn.Module], cases: Sequence[Case], repeats: int) -> list[dict[str, float]]:
+    """Time [s] and peak memory [bytes] of forward passes on the CPU, in one process of their own.
+
+    Its C library hands freed memory back at once, so that what one case used is not hidden in the next.
+    """
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
-        return pool.submit(_run, build, px, batch, repeats, torch.get_num_threads()).result()
+    with (
+        _environment(MALLOC_MMAP_THRESHOLD_="65536", MALLOC_TRIM_THRESHOLD_="0"),
+        ProcessPoolExecutor(1, spawn) as pool,
+    ):
+        return pool.submit(_run, build, cases, repeats, torch.get_num_threads()).result()
 
 
-def _run(build: Callable[[], nn.Module], px: int, batch: int, repeats: int, threads: int) -> dict[str, float]:
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+def _run(build: Callable[[], nn.Module], cases: Sequence[Case], repeats: int, threads: int) -> list[dict[str, float]]:
     torch.set_num_threads(threads)
     model = build().eval()
-    speckle = torch.rand(batch, 1, px, px)
     with torch.inference_mode():
-        model(torch.rand(1, 1, BATCH_SIDE, BATCH_SIDE))  # libraries and weights are in memory before the measurement
-        with PeakMemory(torch.device("cpu")) as memory:
-            model(speckle)
-        timing = time_call(lambda: model(speckle), repeats, warm_up=0)
+        model(torch.rand(1, 1, *2 * cases[0][:1]))  # libraries are loaded before the first measurement
+        return [_measured(model, torch.rand(batch, 1, px, px), repeats) for px, batch in cases]
+
+
+def _measured(model: nn.Module, speckle: Tensor, repeats: int) -> dict[str, float]:
+    with PeakMemory(speckle.device) as memory:
+        model(speckle)
+    timing = time_call(lambda: model(speckle), repeats, warm_up=0)
     return {"time": timing.median} | ({} if memory.bytes is None else {"peak memory": memory.bytes})
 
 
 def points(builders: Mapping[str, Callable[[], nn.Module]], repeats: int) -> tuple[list[Row], list[Row]]:
-    """Every network at every size at batch 1, and at every batch at 64 px."""
-    by_size, by_batch = [], []
+    """Every network at every size that it takes at batch 1, and at every batch at 64 px."""
+    by_size: list[Row] = []
+    by_batch: list[Row] = []
     for name, build in builders.items():
         model = build()
-        for px in SIZES:
-            row: Row = {"network": name, "px": px, "batch": 1, **counted_points(model, px, 1)}
-            row |= measured_points(build, px, 1, repeats) if px in TIMED else {}
-            by_size.append(row)
-        for batch in BATCHES:
-            row = {"network": name, "px": BATCH_SIDE, "batch": batch, **counted_points(model, BATCH_SIDE, batch)}
-            row |= measured_points(build, BATCH_SIDE, batch, repeats)
-            by_batch.append(row)
+        rows = [_counted_row(name, model, px, 1) for px in SIZES]
+        rows += [_counted_row(name, model, BATCH_SIDE, batch) for batch in BATCHES]
+        known = {(row["px"], row["batch"]): row for row in rows if row}
+        cases = [case for case in known if case[0] in TIMED]
+        for case, measured in zip(cases, measured_points(build, cases, repeats) if cases else [], strict=True):
+            known[case] |= measured
+        by_size += [row for (_, batch), row in known.items() if batch == 1]
+        by_batch += [row for (px, _), row in known.items() if px == BATCH_SIDE]
     return by_size, by_batch
+
+
+def _counted_row(name: str, model: nn.Module, px: int, batch: int) -> Row | None:
+    try:
+        return {"network": name, "px": px, "batch": batch, **counted_points(model, px, batch)}
+    except ValueError:  # a size that this network refuses
+        return None
 
 
 def fits(by_size: Iterable[Row], by_batch: Iterable[Row]) -> Sheet:
@@ -138,7 +173,8 @@ def measured_sheet(rows: Iterable[Row]) -> Sheet:
     """Every point of the fits."""
     columns = ("network", "px", "batch", *QUANTITIES)
     notes = ["Time in s, memory in bytes; blank where only counted."]
-    return Sheet("scaling_points", "Growth: points", [{name: r.get(name) for name in columns} for r in rows], notes)
+    unique = {(row["network"], row["px"], row["batch"]): row for row in rows}.values()
+    return Sheet("scaling_points", "Growth: points", [{name: r.get(name) for name in columns} for r in unique], notes)
 
 
 def draw(by_size: Sequence[Row], path: Path) -> None:

@@ -15,7 +15,7 @@ from spt.files import atomic
 Row = dict[str, Any]
 
 WORDS = {"table", "network", "model", "remark", "quantity", "module", "not counted", "built as", "data type", "mode"}
-BLOCKS = {"table", "network", "model"}
+BLOCKS = {"table", "network"}
 
 KINDS = ("quantity", "data type", "mode", "threads", "batch")
 """Columns that say what a row of a network is, where it has several."""
@@ -57,7 +57,7 @@ def show(sheet: Sheet, console: Console) -> None:
     header, *body = sheet.cells()
     for name in header:
         justify: Literal["left", "right"] = "left" if name in WORDS else "right"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in BLOCKS)
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in {*BLOCKS, "model", "built as"})
     for k, line in enumerate(body):
         if k and header[0] in BLOCKS and line[0] != body[k - 1][0]:
             table.add_section()

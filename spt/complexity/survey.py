@@ -12,9 +12,9 @@ from spt.complexity.profile import Profile, profile
 from spt.complexity.sheet import Row, Sheet
 
 TABLES = {
-    "flops-counter": "notes 1, flops-counter.pytorch (accuracies: Acc@1, Acc@5)",
-    "torchvision": "notes 2, torchvision (Top-1 and Top-5 error)",
-    "pretrained-models": "notes 2, pretrained-models.pytorch (Acc@1, Acc@5)",
+    "flops-counter": "first note, accuracies Acc@1 and Acc@5",
+    "torchvision": "second note, Top-1 and Top-5 error",
+    "pretrained-models": "second note, Acc@1 and Acc@5",
 }
 
 MODULES = ("normalisation", "activation", "pooling")
@@ -77,12 +77,12 @@ def survey() -> list[Sheet]:
         source = sources[printed["model"]]
         ours = counted(printed["model"], int(printed["px"])) if source["library"] else None
         rows.append(_row(printed, source, ours))
-    measured = sum(row["M parameters"] is not None for row in rows)
+    measured = sum(row["ours"] is not None for row in rows)
     notes = [
-        f"{measured} of {len(rows)} rows measured. GMAC: products only (convolutions, linear layers). With modules: as "
-        "ptflops counted when the tables were made, batch normalisation 2 per element, activation 1, pooling 1 per "
-        "element of the window and 1 for a bias in addition; the printed figures follow it.",
-        "Accuracies and errors as printed, not measured.",
+        f"{measured} of {len(rows)} rows measured. GMAC: products only (convolutions, linear layers). + modules: as "
+        "ptflops counts, batch normalisation 2 per element, activation 1, pooling 1 per element of the window and 1 "
+        "for a bias in addition; the printed figures follow this convention.",
+        "top-1, top-5: as printed, not measured. " + "; ".join(f"{key}: {text}" for key, text in TABLES.items()) + ".",
     ]
     return [Sheet("backbones", "Backbones beside the notes' figures", rows, notes), _exact()]
 
@@ -95,15 +95,15 @@ def _counted(build: Callable[[], nn.Module], px: int) -> tuple[int, Profile]:
 def _row(printed: dict[str, str], source: dict[str, str], ours: tuple[int, Profile] | None) -> Row:
     parameters, macs = float(printed["parameters_m"]), float(printed["macs_g"])
     row: Row = {"table": printed["table"], "model": printed["model"], "px": int(printed["px"])}
-    row |= {"M parameters printed": parameters, "M parameters": None, "difference": None}
-    row |= {"GMAC printed": macs, "GMAC": None, "off": None, "with modules": None, "off ": None}
+    row |= {"1e6 par. printed": parameters, "ours": None, "diff.": None}
+    row |= {"GMAC printed": macs, "GMAC": None, "diff. ": None, "+ modules": None, "diff.  ": None}
     if ours is not None:
         count, counted = ours
         modules = with_modules(counted)
-        row |= {"M parameters": round(count / 1e6, 3), "difference": round(count / 1e6 - parameters, 3)}
-        row |= {"GMAC": round(counted.macs / 1e9, 3), "off": f"{counted.macs / 1e9 / macs - 1:+.2%}"}
-        row |= {"with modules": round(modules / 1e9, 3), "off ": f"{modules / 1e9 / macs - 1:+.2%}"}
-    row |= {"1, printed": printed["accuracy_1"], "5, printed": printed["accuracy_5"]}
+        row |= {"ours": round(count / 1e6, 3), "diff.": round(count / 1e6 - parameters, 3)}
+        row |= {"GMAC": round(counted.macs / 1e9, 3), "diff. ": f"{counted.macs / 1e9 / macs - 1:+.2%}"}
+        row |= {"+ modules": round(modules / 1e9, 3), "diff.  ": f"{modules / 1e9 / macs - 1:+.2%}"}
+    row |= {"top-1": printed["accuracy_1"], "top-5": printed["accuracy_5"]}
     return row | {"built as": f"{source['library']} {source['name']}".strip(), "remark": source["remark"]}
 
 
@@ -116,7 +116,7 @@ def _exact() -> Sheet:
     rows = []
     for name, (printed, build, px, remark) in networks.items():
         count, counted = _counted(build, px)
-        row: Row = {"model": name, "parameters printed": printed, "parameters": count, "difference": count - printed}
-        row |= {"px": px, "GMAC": round(counted.macs / 1e9, 3), "TOP-1": "blank", "TOP-5": "blank"}
-        rows.append(row | {"remark": f"{remark}; FLOPs and accuracies are blank in the notes, the size is ours"})
+        row: Row = {"model": name, "parameters printed": printed, "ours": count, "difference": count - printed}
+        row |= {"px": px, "GMAC": round(counted.macs / 1e9, 3), "top-1": "blank", "top-5": "blank"}
+        rows.append(row | {"remark": f"{remark}; FLOPs and accuracies are blank in the notes and the size is ours"})
     return Sheet("exact", "The second note's exact parameter counts", rows)
