@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from spt.complexity.memory import TrainingMemory, file_bytes, parameter_bytes, training_memory
+from spt.complexity.footprint import TrainingMemory, file_bytes, parameter_bytes, training_memory
 from spt.complexity.operators import OTHERS, PRODUCTS
 from spt.complexity.profile import Profile, profile
 from spt.complexity.published import PUBLISHED, Published
@@ -138,7 +138,7 @@ def operations(costs: Iterable[Cost]) -> Sheet:
         row: Row = {"network": cost.network, "px": cost.px}
         row |= {SHORT.get(name, name): round(p.of(name).macs / giga, 5) for name in PRODUCTS}
         row["GMAC"] = p.macs / giga
-        row |= {SHORT.get(name, name): round(p.of(name).other / giga, 5) for name in OTHERS}
+        row |= {SHORT.get(name, name): round(_other(p, name) / giga, 5) for name in OTHERS}
         row |= {
             "2 GMAC": p.flops / giga,
             "+ others": (p.flops + p.other) / giga,
@@ -155,12 +155,17 @@ def operations(costs: Iterable[Cost]) -> Sheet:
         rows,
         [
             "Left of GMAC, their sum: multiply-accumulates of matrix products. Right of it: every other operation, one "
-            "per element and function (conventions: spt/complexity/operators.py). Copies cost no operation. "
-            "2 GMAC: FLOPs as torch counts them. + others: all operations.",
+            "per element and function (conventions: spt/complexity/operators.py); the softmax of attention is an "
+            "activation. Copies cost no operation. 2 GMAC: FLOPs as torch counts them. + others: all operations.",
             "notes: their formulas, (2 Cin Kh Kw - 1) Cout H W at the INPUT's size (too high under stride), linear "
             "layers and attention's products in MACs as printed. 2nd note: H' W' n (h w c + 1), convolutions alone.",
         ],
     )
+
+
+def _other(p: Profile, category: str) -> int:
+    """Operations of a category; activations include the softmax inside of attention, as if it were spelled out."""
+    return p.of(category, *(PRODUCTS if category == "activation" else ())).other
 
 
 def structure(costs: Iterable[Cost]) -> Sheet:

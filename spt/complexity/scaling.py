@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from spt.complexity.memory import training_memory
+from spt.complexity.footprint import training_memory
 from spt.complexity.profile import profile
 from spt.complexity.sheet import Row, Sheet
 from spt.complexity.timing import PeakMemory, time_call

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from spt.complexity import scaling
+from spt.complexity.profile import profile
 from spt.models import SACNN, SpTUNet
 
 
@@ -28,32 +29,29 @@ def test_points_that_make_no_law(x, y):
         scaling.fit_power(x, y)
 
 
-def exponent(build, quantity: str) -> scaling.Fit:
-    with torch.device("meta"):
-        model = build()
-    values = []
-    for px in (64, 128, 256, 512):
-        values.append(scaling.counted_points(model, px, 1)[quantity])
-    return scaling.fit_power([px**2 for px in (64, 128, 256, 512)], values)
+def exponent(build) -> float:
+    model, sizes = build(), (64, 128, 256, 512)
+    macs = [profile(model, torch.zeros(1, 1, px, px)).macs for px in sizes]
+    return scaling.fit_power([px**2 for px in sizes], macs).exponent
 
 
 def test_spt_unet_is_linear_in_pixels_and_full_attention_is_not():
-    assert exponent(partial(SpTUNet, width=8), "MACs").exponent == pytest.approx(1, abs=1e-3)
-    assert exponent(partial(SpTUNet, width=8), "activations for backward").exponent == pytest.approx(1, abs=0.01)
-    assert exponent(partial(SACNN, width=8), "MACs").exponent > 1.2
+    assert exponent(partial(SpTUNet, width=8)) == pytest.approx(1, abs=1e-6)
+    assert exponent(partial(SACNN, width=8)) > 1.2
 
 
+@pytest.mark.slow
 def test_real_runs_are_measured_and_sizes_that_do_not_fit_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr(scaling, "SIZES", (32, 64, 100, 128))
-    monkeypatch.setattr(scaling, "TIMED", (64, 128))
+    monkeypatch.setattr(scaling, "SIZES", (64, 128, 100, 256))
+    monkeypatch.setattr(scaling, "TIMED", (128, 256))
     monkeypatch.setattr(scaling, "BATCHES", (1, 2, 4))
-    by_size, by_batch = scaling.points({"small": partial(SpTUNet, width=4)}, repeats=1)
-    assert [row["px"] for row in by_size] == [32, 64, 128]
+    by_size, by_batch = scaling.points({"small": partial(SpTUNet, width=16)}, repeats=1)
+    assert [row["px"] for row in by_size] == [64, 128, 256]
     assert [row["batch"] for row in by_batch] == [1, 2, 4]
     small, large = by_size[1], by_size[2]
     assert small["time"] > 0
     assert 2 < large["peak memory"] / small["peak memory"] < 6
-    assert large["peak memory"] == pytest.approx(large["tensors alive"], rel=0.6)
+    assert 0.5 < large["peak memory"] / large["tensors alive"] < 2
     sheet = scaling.fits(by_size, by_batch)
     (found,) = [r for r in sheet.rows if (r["over"], r["quantity"]) == ("batch", "MACs")]
     assert (found["exponent"], found["error"], found["how"]) == (1, 0, "counted")

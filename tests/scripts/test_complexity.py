@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import ROOT
 
 
@@ -39,6 +40,7 @@ def test_one_network_with_overrides_of_its_own(tmp_path: Path):
     assert "model=deep_speckle size=[32]" in report["command"]
 
 
+@pytest.mark.slow
 def test_layers_of_a_narrow_network(tmp_path: Path):
     done = run("model=spt_unet", "model.width=8", "layers=true", "size=32", "repeats=1", f"out={tmp_path}")
     assert done.returncode == 0, done.stderr

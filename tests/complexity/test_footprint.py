@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spt.complexity.memory import file_bytes, parameter_bytes, training_memory
+from spt.complexity.footprint import file_bytes, parameter_bytes, training_memory
 from spt.complexity.profile import profile
 from spt.models import SpTUNet
 
