@@ -103,7 +103,8 @@ def comparison(costs: Iterable[Cost], refused: Iterable[str], timings: Mapping[t
         timings: (network, px) -> measured time of a batch [s]; empty where nothing was timed.
     """
     rows = [row for cost in costs for row in _compared(cost, timings.get((cost.network, cost.px)))]
-    return Sheet("comparison", "Networks beside the notes' figures", rows, [READING, TIME, *refused])
+    untimed = [] if timings else ["images/s of ours: timing=true."]
+    return Sheet("comparison", "Networks beside the notes' figures", rows, [READING, TIME, *untimed, *refused])
 
 
 def _compared(cost: Cost, seconds: float | None) -> Iterator[Row]:

@@ -225,7 +225,8 @@ def unchanged(model: nn.Module, training: bool = False) -> Iterator[None]:
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         model.train(training)
-        with torch.random.fork_rng():
+        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        with torch.random.fork_rng(gpus):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
