@@ -6,13 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 from torch._subclasses import FakeTensorMode
 from torch.func import functional_call
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from spt.complexity.live_memory import LiveBytes
+from spt.complexity.live_memory import Following, LiveBytes
 from spt.complexity.profile import converted, state_of, unchanged
 
 
@@ -54,7 +52,7 @@ def training_memory(model: nn.Module, x: Tensor, dtype: torch.dtype = torch.floa
         image = converted(fake.from_tensor(x), dtype)
         saved, live = LiveBytes([*state.values()]), LiveBytes([*state.values()])
         live.see(image)
-        with _Following(live), torch.autograd.graph.saved_tensors_hooks(lambda t: _seen(saved, t), lambda t: t):
+        with Following(live), torch.autograd.graph.saved_tensors_hooks(lambda t: _seen(saved, t), lambda t: t):
             out = functional_call(model, state, (image,))
             kept = saved.peak
             sum(leaf.float().square().mean() for leaf in tree_leaves(out)).backward()
@@ -73,17 +71,6 @@ def _seen(saved: LiveBytes, tensor: Tensor) -> Tensor:
 
 def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
-
-
-class _Following(TorchDispatchMode):
-    def __init__(self, live: LiveBytes) -> None:
-        super().__init__()
-        self.live = live
-
-    def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        self.live.see(out)
-        return out
 
 
 def parameter_bytes(model: nn.Module, dtype: torch.dtype = torch.float32) -> dict[str, int]:

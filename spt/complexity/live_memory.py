@@ -3,7 +3,9 @@
 from typing import Any
 
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
@@ -30,6 +32,25 @@ class LiveBytes:
             self._alive = {key: size for key, size in self._alive.items() if not key.expired()}
             self._at_most = sum(self._alive.values())
             self.peak = max(self.peak, self._at_most)
+
+
+class Following(TorchDispatchMode):
+    """Inside a ``with`` block every operator's result is seen, also those of the parts that an operator is made of."""
+
+    def __init__(self, live: LiveBytes) -> None:
+        super().__init__()
+        self.live = live
+
+    def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func.namespace == "aten":
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **kwargs)
+        self.live.see(out)
+        return out
 
 
 def _key(tensor: Tensor) -> StorageWeakRef:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from spt.complexity.live_memory import LiveBytes
+from spt.complexity.live_memory import Following, LiveBytes
 from spt.complexity.module_names import ModuleNames
 from spt.complexity.notes_formulas import formulas
 from spt.complexity.operators import MOVEMENT, OTHERS, PRODUCTS, Work, name_of, rule_for
@@ -186,8 +186,8 @@ class _Counting(TorchDispatchMode):
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        out = func(*args, **kwargs)
         name = name_of(func)
+        out = self._attended(func, args, kwargs) if name == "scaled_dot_product_attention" else func(*args, **kwargs)
         self.live.see(out)
         work = rule(args, out) if rule else None
         self.paths.follow(name, args, out, moves=work is not None and work.category == MOVEMENT)
@@ -198,6 +198,12 @@ class _Counting(TorchDispatchMode):
         elif not func.is_view:
             self._record(name, work, args, out)
         return out
+
+    def _attended(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
+        """Counted as one operator, but where torch has no fused kernel for it the matrix of weights is in memory."""
+        with Following(self.live):
+            out = func.decompose(*args, **kwargs)
+        return func(*args, **kwargs) if out is NotImplemented else out
 
     def _record(self, name: str, work: Work, args: Any, out: Any) -> None:
         moved = sum(t.numel() * t.element_size() for t in tree_leaves((args, out)) if isinstance(t, Tensor))

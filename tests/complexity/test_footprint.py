@@ -86,3 +86,16 @@ def test_the_file_is_as_large_as_a_real_one(dtype):
     model, buffer = SpTUNet(width=4), io.BytesIO()
     torch.save(model.to(dtype).state_dict(), buffer)
     assert file_bytes(model, dtype) == len(buffer.getvalue())
+
+
+@pytest.mark.parametrize(("width_of_v", "matrices"), [(8, 0), (16, 2)])
+def test_attention_without_a_fused_kernel_holds_its_matrix(width_of_v, matrices):
+    class Attention(nn.Module):
+        def forward(self, q, k, v):
+            return nn.functional.scaled_dot_product_attention(q, k, v)
+
+    q, v = torch.zeros(1, 1, 512, 8), torch.zeros(1, 1, 512, width_of_v)
+    counted = profile(Attention(), q, q.clone(), v)
+    matrix = 4 * 512**2
+    assert matrices * matrix <= counted.activation_bytes < (matrices + 0.5) * matrix
+    assert [call.operator for call in counted.calls] == ["scaled_dot_product_attention"]
