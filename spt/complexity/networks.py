@@ -198,7 +198,8 @@ def structure(costs: Iterable[Cost]) -> Sheet:
         [
             "Memory from shapes alone, without the workspaces of the arithmetic: peak inference = weights + tensors "
             "alive at once; peak training = weights + gradients + AdamW's moments + tensors alive. Memory access: each "
-            "operator reads its inputs and writes its outputs, nothing fused.",
+            "operator reads its inputs and writes its outputs, nothing fused but attention; where torch has no fused "
+            "kernel for it on a CPU (SA-CNN: values wider than queries), its matrix is in the peak.",
             "Longest path: minimum number of sequential operations. Path between borders: fewest operators that mix "
             "positions between an output pixel at one border and an input pixel at the other (maximum path length).",
         ],
