@@ -1,5 +1,7 @@
 """Where it goes: every parameter, operation and moment belongs to one module."""
 
+import time
+
 import pytest
 import torch
 from torch import nn
@@ -30,15 +32,14 @@ def test_rows_add_up_to_the_whole(depth):
 
 class Slow(nn.Module):
     def forward(self, x):
-        for _ in range(200):
-            x = x.sin()
+        time.sleep(0.2)
         return x
 
 
 def test_time_belongs_to_the_module_that_spends_it():
     model = nn.Sequential(nn.Sequential(nn.Identity(), Slow()), nn.Identity())
-    seconds = time_modules(model, torch.zeros(1, 1, 128, 128), depth=2, repeats=3)
-    assert seconds["0.1"] > 20 * max(seconds["0.0"], seconds["1"], seconds["0"])
+    seconds = time_modules(model, torch.zeros(1, 1, 8, 8), depth=2, repeats=3)
+    assert seconds["0.1"] >= 0.2 > max(seconds["0.0"], seconds["1"], seconds["0"])
 
 
 def test_timing_leaves_mode_and_statistics():
