@@ -3,10 +3,13 @@
 python scripts/benchmark.py networks                 every network: forward and training step at 64 and 256 px
 python scripts/benchmark.py attention                SpT UNet's pooled attention against a full softmax, 64 and 128 px
 python scripts/benchmark.py memory                   activation checkpointing off and on
+python scripts/benchmark.py losses                   every loss, forward and backward, beside its formula, SMP and MONAI
+python scripts/benchmark.py optics                   the simulation beside torchoptics and a training step, on the CPU
 """
 
 import argparse
 import multiprocessing
+import os
 import platform
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -20,11 +23,11 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def main() -> None:
     """Parse, measure each case in a process of its own, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["networks", "attention", "memory"])
+    parser.add_argument("what", choices=["networks", "attention", "memory", "losses", "optics"])
     names = sorted(path.stem for path in (CONFIGS / "model").glob("*.yaml"))
     parser.add_argument("--models", nargs="+", choices=names, default=names, metavar="NAME")
     parser.add_argument("--sizes", nargs="+", type=int, help="image sides [px]")
-    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--batch", type=int, help="default: 2, for losses 8")
     parser.add_argument("--repeats", type=int, default=7, help="timed calls; the median is printed")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--device", choices=["cpu", "cuda"], help="default: cuda where there is one")
@@ -39,16 +42,19 @@ def benchmark(arguments: argparse.Namespace) -> str:
     """
     import torch
 
-    from spt.complexity import tables
+    from spt.complexity import loss_timing, tables
     from spt.evaluation.report import markdown
 
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: this machine has no CUDA GPU. Leave --device out, or take --device cpu.")
-    if min(arguments.batch, arguments.repeats, *(arguments.sizes or [1])) < 1:
+    batch = (8 if arguments.what == "losses" else 2) if arguments.batch is None else arguments.batch
+    if min(batch, arguments.repeats, *(arguments.sizes or [1])) < 1:
         raise ValueError("--batch, --repeats and --sizes must be 1 or more.")
     device = arguments.device or ("cuda" if torch.cuda.is_available() else "cpu")
     settings = {"device": device, "repeats": arguments.repeats}
-    shared = {**settings, "batch": arguments.batch, "precision": arguments.precision}
+    shared = {**settings, "batch": batch, "precision": arguments.precision}
+    if arguments.what == "optics":
+        return _optics(arguments.sizes or [64, 128, 256, 512], arguments.repeats)
     if arguments.what == "attention":
         cases = [
             {"size": size, "full": full, **settings} for size in arguments.sizes or [64, 128] for full in (False, True)
@@ -59,6 +65,10 @@ def benchmark(arguments: argparse.Namespace) -> str:
         modes = [(n, s, c) for n in arguments.models for s in sizes for c in (False, True)]
         cases = [{"name": n, "size": s, "checkpointing": c, "training": True, **shared} for n, s, c in modes]
         table = tables.memory_table(_each(_network, cases))
+    elif arguments.what == "losses":
+        timed = {"batch": batch, "repeats": arguments.repeats}
+        cases = [{"head": h, "size": s, **timed} for h in ("binary", "two_class") for s in arguments.sizes or [256]]
+        table = loss_timing.loss_table([row for rows in _each(_losses, cases) for row in rows["rows"]])
     else:
         modes = [(n, s, t) for n in arguments.models for s in arguments.sizes or [64, 256] for t in (False, True)]
         cases = [{"name": n, "size": s, "checkpointing": False, "training": t, **shared} for n, s, t in modes]
@@ -98,14 +108,62 @@ def _attention(case: dict[str, Any]) -> dict[str, Any]:
     return measure_attention(_model("spt_unet"), device=torch.device(case.pop("device")), **case)
 
 
+def _losses(case: dict[str, Any]) -> dict[str, Any]:
+    """Every loss that goes with a head, in one process: importing SMP and MONAI takes longer than measuring."""
+    from spt.complexity.loss_timing import measure_loss
+    from spt.config import build
+
+    head = case.pop("head")
+    rows = []
+    for name in sorted(path.stem for path in (CONFIGS / "loss").glob("*.yaml")):
+        config = _composed(f"loss={name}", f"head={head}")
+        loss = build(config.loss)
+        if head in loss.heads:
+            rows.append({"loss": name, **measure_loss(name, loss, config.head.channels, **case)})
+    return {"rows": rows}
+
+
+def _optics(sizes: list[int], repeats: int) -> str:
+    from spt.complexity import simulation_timing
+    from spt.evaluation.report import markdown
+
+    threads = sorted({1, os.cpu_count() or 1})
+    cases = [{"size": size, "threads": n, "repeats": repeats} for size in sizes for n in threads]
+    speed = simulation_timing.simulation_table(_each(_simulation, cases))
+    share = simulation_timing.share_table(_each(_share, [{"threads": n, "repeats": repeats} for n in threads]))
+    note = f"{_hardware('cpu')}, default set's optics, medians (least..greatest) of {repeats} rounds."
+    return f"{markdown(speed)}\n\n{markdown(share)}\n\n{note}"
+
+
+def _simulation(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_simulation
+    from spt.config import build
+
+    source = build(_composed().data.source)
+    return measure_simulation(source.setup, source.camera, **case)
+
+
+def _share(case: dict[str, Any]) -> dict[str, Any]:
+    from spt.complexity.simulation_timing import measure_share
+    from spt.config import build
+
+    source = build(_composed().data.source)
+    return measure_share(source.setup, source.camera, _model("spt_unet"), batch=16, **case)
+
+
 def _model(name: str) -> Any:
+    from spt.config import build
+
+    return build(_composed(f"model={name}").model)
+
+
+def _composed(*overrides: str) -> Any:
     from hydra import compose, initialize_config_dir
 
     import spt  # noqa: F401  registers the typed root
-    from spt.config import build
 
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return build(compose("train", [f"model={name}"]).model)
+        return compose("train", list(overrides))
 
 
 def _hardware(device: str) -> str:

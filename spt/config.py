@@ -83,9 +83,35 @@ class ComplexityConfig:
     out: str = "outputs/complexity"
 
 
+@dataclass
+class InspectSpeckleConfig:
+    """What `configs/inspect_speckle.yaml` may hold."""
+
+    seed: int = 0
+    split: str = "train"
+    limit: int = 128
+    frames: str | None = None
+    pitch: float | None = None
+    out: str = MISSING
+    limits: dict[str, Any] = MISSING
+    data: dict[str, Any] = MISSING
+    against: dict[str, Any] | None = None
+
+
+@dataclass
+class SimulateConfig:
+    """What `configs/simulate.yaml` may hold."""
+
+    out: str | None = None
+    seed: int = 0
+    data: dict[str, Any] = MISSING
+
+
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
 ConfigStore.instance().store(name="complexity_schema", node=ComplexityConfig)
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
+ConfigStore.instance().store(name="inspect_speckle_schema", node=InspectSpeckleConfig)
+ConfigStore.instance().store(name="simulate_schema", node=SimulateConfig)
 
 
 def _data_folder(name: str) -> str | None:

@@ -133,7 +133,7 @@ def test_two_processes_judge_like_one(tmp_path: Path):
     final = json.loads((tmp_path / "metrics.json").read_text())
     last = (tmp_path / "metrics.csv").read_text().splitlines()
     row = dict(zip(last[0].split(","), last[-1].split(","), strict=True))
-    for name in ("pcc", "ssim", "ji", "psnr"):
+    for name in ("pcc", "ssim", "ji", "psnr", "dice", "mse", "recall", "ece"):
         assert float(row[f"val_seen/{name}"]) == pytest.approx(final["val_seen"][name]["mean"], rel=1e-4, abs=1e-5)
 
 
@@ -177,7 +177,7 @@ def test_truncated_cache_file(tmp_path: Path):
         train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a'}", SPT_CACHE=str(tmp_path)).returncode
         == 0
     )
-    (file,) = tmp_path.glob("simulated-*.npz")
+    (file,) = tmp_path.glob("simulated-*.h5")
     file.write_bytes(file.read_bytes()[:5000])
     text = refused(tmp_path, SPT_CACHE=str(tmp_path))
     assert file.name in text
@@ -190,7 +190,7 @@ def test_no_pairs(tmp_path: Path):
 
 def test_loss_and_head_that_do_not_fit(tmp_path: Path):
     text = refused(tmp_path, "loss=ce", "head=binary", SPT_CACHE=str(tmp_path / "cache"))
-    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class.\n"
+    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels.\n"
     assert not (tmp_path / "cache").exists()
 
 

@@ -32,7 +32,7 @@ def measure_network(
     with PeakMemory(device) as memory:
         model = build().to(device).to(memory_format=torch.channels_last)
         speckle = torch.randn(batch, 1, size, size, device=device)
-        call = _training_step(model, speckle, precision) if training else _inference(model, speckle, precision)
+        call = training_step(model, speckle, precision) if training else _inference(model, speckle, precision)
         call()
         call()
     return {
@@ -55,7 +55,8 @@ def _inference(model: nn.Module, speckle: Tensor, precision: torch.dtype) -> Cal
     return call
 
 
-def _training_step(model: nn.Module, speckle: Tensor, precision: torch.dtype) -> Callable[[], None]:
+def training_step(model: nn.Module, speckle: Tensor, precision: torch.dtype) -> Callable[[], None]:
+    """One step of AdamW with cross-entropy on random targets, ready to be called and timed."""
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
     target = torch.rand_like(speckle)

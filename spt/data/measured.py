@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spt.data.pairs import Pairs
-from spt.data.readers import read_arrays
+from spt.data.readers import data_folder, read_arrays
 
 
 @dataclass(frozen=True)
@@ -92,17 +92,7 @@ class MeasuredDiffusers:
         }
 
     def _folder(self) -> Path:
-        if not self.root:
-            raise FileNotFoundError(
-                "the measured speckles are not part of the repository. Set the environment variable SPT_DATA to the "
-                "folder that holds real_220grit/, or data.source.root to that folder itself."
-            )
-        folder = Path(self.root).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{folder} is not a folder. Set SPT_DATA or data.source.root to where the data lie."
-            )
-        return folder
+        return data_folder(self.root, "real_220grit", "data.source.root")
 
     def _frames(self, path: Path, count: int) -> Float[Tensor, "n h w"]:
         speckle = read_arrays(path, ["speckle"])["speckle"]

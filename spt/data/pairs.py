@@ -1,6 +1,7 @@
 """Pairs of speckle and object, in memory: what every source of data hands over."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypedDict
 
 import torch
@@ -29,6 +30,7 @@ class Pairs:
         speckle: intensities, any real type, (n, h, w).
         target: objects (n, h, w), uint8 in 0..255 or floats in [0, 1].
         diffuser: number of the diffuser of each pair, (n,).
+        parameters: what else is known of each pair, such as its object's number or its distance, each (n,).
     Raises:
         ValueError: if there are no pairs or the arrays do not belong together.
     """
@@ -37,6 +39,7 @@ class Pairs:
     speckle: Tensor
     target: Tensor
     diffuser: Int[Tensor, " n"]
+    parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.speckle) == 0:
@@ -48,6 +51,9 @@ class Pairs:
             )
         if self.diffuser.shape != self.speckle.shape[:1]:
             raise ValueError(f"split {self.name!r}: one diffuser number a pair is needed.")
+        for name, values in self.parameters.items():
+            if values.shape != self.speckle.shape[:1]:
+                raise ValueError(f"split {self.name!r}: one value of {name!r} a pair is needed.")
 
     def __len__(self) -> int:
         return len(self.speckle)

@@ -40,3 +40,24 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         raise ValueError(
             f"{path} cannot be read as .npz: truncated, or another format ({error}). Restore or delete the file."
         ) from error
+
+
+def data_folder(root: str | None, name: str, key: str) -> Path:
+    """The folder of a measured data set, which is not part of the repository.
+
+    Args:
+        root: the folder, or None where nothing says where the data lie.
+        name: the folder's name under SPT_DATA.
+        key: the setting that names the folder.
+    Raises:
+        FileNotFoundError: if it is not there; the message says what to set.
+    """
+    if not root:
+        raise FileNotFoundError(
+            f"measured data are not part of the repository. Set the environment variable SPT_DATA to the folder that "
+            f"holds {name}/, or {key} to that folder itself."
+        )
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a folder. Set SPT_DATA, or {key}, to where the data lie.")
+    return folder

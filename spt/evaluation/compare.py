@@ -1,6 +1,7 @@
 """Runs beside each other and beside the baselines, one row a run."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,19 +47,37 @@ def comparison(runs: Mapping[str, Mapping[str, Any]], metrics: Sequence[str] = C
     first_name, first = next(iter(runs.items()))
     baselines = first["baselines"]
     for name, run in runs.items():
-        if run["baselines"] != baselines:
+        if not _agree(run["baselines"], baselines):
             raise ValueError(
                 f"{name} and {first_name} were not judged on the same images: their baselines differ. Compare runs of "
                 "one data configuration."
             )
     splits = list(baselines)
-    unknown = [metric for metric in metrics if metric not in first[splits[0]]]
+    known = list(dict.fromkeys(metric for run in runs.values() for metric in run[splits[0]]))
+    unknown = [metric for metric in metrics if metric not in known]
     if unknown:
-        raise ValueError(f"unknown metric {', '.join(unknown)}; these runs have {', '.join(first[splits[0]])}.")
+        raise ValueError(f"unknown metric {', '.join(unknown)}; these runs have {', '.join(known)}.")
     columns = [(metric, split) for metric in metrics for split in splits]
     yield ["method", "parameters", "s", *(f"{metric.upper()} {split}" for metric, split in columns)]
     for name, run in runs.items():
         cost = [f"{run['run']['parameters']:,}", f"{run['run']['seconds']:.0f}"]
-        yield [name, *cost, *(cell(run[split][metric]) for metric, split in columns)]
+        yield [name, *cost, *(_cell(run[split], metric) for metric, split in columns)]
     for name in baselines[splits[0]]:
-        yield [name, "", "", *(cell(baselines[split][name][metric]) for metric, split in columns)]
+        yield [name, "", "", *(_cell(baselines[split][name], metric) for metric, split in columns)]
+
+
+def _cell(values: Mapping[str, Any], metric: str) -> str:
+    return cell(values[metric]) if metric in values else ""
+
+
+def _agree(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> bool:
+    """Whether the baselines of two runs agree in every metric that both hold: earlier versions wrote fewer."""
+    if {split: set(methods) for split, methods in ours.items()} != {s: set(methods) for s, methods in theirs.items()}:
+        return False
+    return all(
+        math.isclose(value, theirs[split][name][metric][key], rel_tol=1e-6, abs_tol=1e-9)
+        for split, methods in ours.items()
+        for name, metrics in methods.items()
+        for metric in metrics.keys() & theirs[split][name].keys()
+        for key, value in metrics[metric].items()
+    )

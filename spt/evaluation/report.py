@@ -1,7 +1,8 @@
 """The final table: the network beside the baselines, seen and unseen diffusers in separate columns."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from torch import Tensor
 from spt.data.pairs import Pairs
 from spt.evaluation.baselines import Baseline
 from spt.files import atomic
-from spt.metrics import METRICS, per_image, summary
+from spt.metrics import per_image, summary
 
 Scores = dict[str, dict[str, float]]
 """Metric to {mean, sem, n}."""
+
+MAIN = ("pcc", "ssim", "ji", "psnr")
+"""The metrics of the printed table; metrics.json and report.md hold all."""
 
 
 def score(pred: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"]) -> Scores:
@@ -37,15 +41,22 @@ def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
 
 
 def rows(
-    network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]]
+    network: str,
+    scores: Mapping[str, Scores],
+    baselines: Mapping[str, Mapping[str, Scores]],
+    metrics: Sequence[str] | None = None,
 ) -> Iterator[list[str]]:
-    """Rows of the final table, metric by metric: metric, method, then mean ± standard error for every split."""
+    """Rows of the final table, metric by metric: metric, method, then mean ± standard error for every split.
+
+    All metrics of the network unless some are named; a baseline that lacks one (it has no logits) has no row there.
+    """
     methods = {network: scores}
     for name in next(iter(baselines.values())):
         methods[name] = {split: baselines[split][name] for split in scores}
-    for metric in METRICS:
+    for metric in metrics or next(iter(scores.values())):
         for method, values in methods.items():
-            yield [metric.upper(), method, *(cell(values[split][metric]) for split in scores)]
+            if all(metric in values[split] for split in scores):
+                yield [metric.upper(), method, *(cell(values[split][metric]) for split in scores)]
 
 
 def _header(scores: Mapping[str, Scores]) -> list[str]:
@@ -53,12 +64,12 @@ def _header(scores: Mapping[str, Scores]) -> list[str]:
 
 
 def print_table(network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]]) -> None:
-    """Print one table: a block a metric, a row a method, a column a split; mean and standard error over images."""
+    """Print the main metrics: a block a metric, a row a method, a column a split; mean ± standard error over images."""
     table = Table(title="Mean over images ± standard error; every method on the same images")
     for k, name in enumerate(_header(scores)):
         table.add_column(name.replace(" (", "\n("), justify="right" if k > 1 else "left")
     block = ""
-    for metric, method, *cells in rows(network, scores, baselines):
+    for metric, method, *cells in rows(network, scores, baselines, MAIN):
         if block and metric != block:
             table.add_section()
         shown = "" if metric == block else metric
@@ -73,7 +84,7 @@ def print_table(network: str, scores: Mapping[str, Scores], baselines: Mapping[s
 def write_markdown(
     path: Path, network: str, scores: Mapping[str, Scores], baselines: Mapping[str, Mapping[str, Scores]], note: str
 ) -> None:
-    """Write the final table as Markdown, with a line below that says what made it."""
+    """Write the final table of all metrics as Markdown, with a line below that says what made it."""
     table = [_header(scores), *rows(network, scores, baselines)]
     with atomic(path) as part:
         part.write_text(f"{markdown(table)}\n\n{note}\n")
@@ -86,6 +97,8 @@ def markdown(table: Iterable[list[str]]) -> str:
 
 
 def cell(value: Mapping[str, float]) -> str:
-    """Mean ± standard error as a table shows it."""
+    """Mean ± standard error as a table shows it; with more digits where a small error would read as 0."""
     digits = 2 if abs(value["mean"]) >= 2 else 3
+    if 0 < value["sem"] < 0.5 * 10**-digits:
+        digits = min(5, math.ceil(-math.log10(value["sem"])))
     return f"{value['mean']:.{digits}f} ± {value['sem']:.{digits}f}"

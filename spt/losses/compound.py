@@ -6,19 +6,22 @@ from typing import cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.losses.image_loss import ImageLoss
 
-class CompoundLoss(nn.Module):
+
+class CompoundLoss(ImageLoss):
     """``sum(weight * loss(logits, target))``: a new pair is one yaml file.
 
     Args:
         losses: the losses, each called with (logits, target).
         weights: one finite, non-negative number a loss.
+        check: see :class:`ImageLoss`; once for all losses.
     Raises:
         ValueError: if the lengths differ, nothing is given, or a weight is negative or not finite.
     """
 
-    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float]) -> None:
-        super().__init__()
+    def __init__(self, losses: Sequence[nn.Module], weights: Sequence[float], check: bool = False) -> None:
+        super().__init__(check)
         if not losses or len(losses) != len(weights):
             raise ValueError(
                 f"a compound needs one weight a loss, got {len(losses)} losses and {len(weights)} weights."
@@ -31,7 +34,7 @@ class CompoundLoss(nn.Module):
             self.heads = tuple(sorted(set.intersection(*declared)))
         self.weights = tuple(float(w) for w in weights)
 
-    def forward(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    def value(self, logits: Float[Tensor, "b c h w"], target: Tensor) -> Float[Tensor, ""]:
         """Return the scalar loss."""
         terms = [w * loss(logits, target) for w, loss in zip(self.weights, self.losses, strict=True)]
         total = terms[0]

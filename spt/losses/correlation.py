@@ -1,10 +1,13 @@
 """Losses on the correlation of two images."""
 
-from typing import ClassVar
+from typing import Any
 
+import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from spt.losses.closed_form import with_gradient
+from spt.losses.image_loss import ImageLoss
 from spt.losses.shapes import in_float32, same_shape
 
 
@@ -15,7 +18,7 @@ def negative_pearson(
 
     Args:
         logits: one or more sigmoid channels.
-        target: values in [0, 1], of the same shape.
+        target: values in [0, 1], of the same shape; it gets no gradient.
         eps: floor of the standard deviations' product, so that a constant image gives 0 and no NaN.
     Raises:
         ValueError: if the shapes differ.
@@ -23,29 +26,41 @@ def negative_pearson(
     """
     same_shape(logits, target)
     logits, target = in_float32(logits, target)
-    p, t = logits.sigmoid().flatten(2), target.flatten(2)
-    p, t = p - p.mean(2, keepdim=True), t - t.mean(2, keepdim=True)
-    variances = p.square().mean(2) * t.square().mean(2)
-    return -((p * t).mean(2) / (variances + eps**2).sqrt()).mean()
+    with torch.no_grad():
+        value, gradient = _closed_form(logits, target, eps)
+    return with_gradient(logits, value, gradient)
 
 
-class NPCCLoss(nn.Module):
+def _closed_form(x: Tensor, target: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Value and gradient ``-p (1 - p) (t' - r var_t p' / s) / (s pixels)``; ' less the mean, s of both deviations."""
+    over: dict[str, Any] = {"dim": (2, 3), "keepdim": True}
+    sigmoid = x.sigmoid()
+    p, t = sigmoid - sigmoid.mean(**over), target - target.mean(**over)
+    var_t = t.square().mean(**over)
+    s = (p.square().mean(**over) * var_t + eps**2).sqrt()
+    r = (p * t).mean(**over) / s
+    slope = p.mul_(r * var_t / s).sub_(t).div_(s * x.numel())
+    return -r.mean(), slope.mul_(sigmoid).mul_(1 - sigmoid)
+
+
+class NPCCLoss(ImageLoss):
     """Negative Pearson correlation coefficient, see :func:`negative_pearson`.
 
     Args:
         eps: floor of the standard deviations' product, in [1e-12, 1e-6]; the square of less underflows in float32.
+        check: see :class:`ImageLoss`.
     Raises:
         ValueError: if ``eps`` lies outside.
     """
 
-    heads: ClassVar[tuple[str, ...]] = ("binary",)
+    heads = ("binary",)
 
-    def __init__(self, eps: float = 1e-6) -> None:
-        super().__init__()
+    def __init__(self, eps: float = 1e-6, check: bool = False) -> None:
+        super().__init__(check)
         if not 1e-12 <= eps <= 1e-6:
             raise ValueError(f"eps must lie in [1e-12, 1e-6], got {eps}.")
         self.eps = eps
 
-    def forward(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    def value(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
         """Return the scalar loss."""
         return negative_pearson(logits, target, self.eps)

@@ -1,11 +1,10 @@
 """Losses that judge every pixel for itself."""
 
-from typing import ClassVar
-
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
+from spt.losses.image_loss import ImageLoss
 from spt.losses.shapes import in_float32, same_shape
 
 
@@ -21,14 +20,62 @@ def binary_cross_entropy(logits: Float[Tensor, "b c h w"], target: Float[Tensor,
     return F.binary_cross_entropy_with_logits(logits, target)
 
 
-class BCELoss(nn.Module):
+def weighted_binary_cross_entropy(
+    logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], pos_weight: float | None = None
+) -> Float[Tensor, ""]:
+    """Mean over all pixels of ``-w t log p - (1 - t) log(1 - p)`` with p = sigmoid(logits); grey targets allowed.
+
+    Args:
+        logits: one or more sigmoid channels.
+        target: values in [0, 1], of the same shape.
+        pos_weight: w; None takes negatives / positives of the batch, sum(1 - t) / sum(t), so that both weigh the same.
+            A batch without positives is then plain BCE; one without negatives costs nothing.
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the notes, Weighted Loss; gradient ((1 - t) p - w t (1 - p)) / pixels. Differs: the notes' text says that
+        positives are suppressed; w > 1 amplifies them.
+    """
+    same_shape(logits, target)
+    logits, target = in_float32(logits, target)
+    weight = _negatives_over_positives(target) if pos_weight is None else target.new_tensor(pos_weight)
+    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
+
+
+def _negatives_over_positives(target: Tensor) -> Tensor:
+    return (1 - target).sum() / target.sum().clamp(min=1e-6)  # without positives it multiplies nothing
+
+
+class BCELoss(ImageLoss):
     """Binary cross-entropy of sigmoid(logits), see :func:`binary_cross_entropy`."""
 
-    heads: ClassVar[tuple[str, ...]] = ("binary",)
+    heads = ("binary",)
 
-    def forward(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    def value(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
         """Return the scalar loss."""
         return binary_cross_entropy(logits, target)
+
+
+class WeightedBCELoss(ImageLoss):
+    """Binary cross-entropy with weighted positives, see :func:`weighted_binary_cross_entropy`.
+
+    Args:
+        pos_weight: finite and not negative, or None for negatives / positives of the batch.
+        check: see :class:`ImageLoss`.
+    Raises:
+        ValueError: if ``pos_weight`` lies outside.
+    """
+
+    heads = ("binary",)
+
+    def __init__(self, pos_weight: float | None = None, check: bool = False) -> None:
+        super().__init__(check)
+        if pos_weight is not None and not 0 <= pos_weight < float("inf"):
+            raise ValueError(f"pos_weight must be finite and not negative, or null, got {pos_weight}.")
+        self.pos_weight = pos_weight
+
+    def value(self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+        """Return the scalar loss."""
+        return weighted_binary_cross_entropy(logits, target, self.pos_weight)
 
 
 def cross_entropy(
@@ -55,16 +102,16 @@ def cross_entropy(
     return F.cross_entropy(logits, target)
 
 
-class CELoss(nn.Module):
+class CELoss(ImageLoss):
     """Cross-entropy of softmax(logits), see :func:`cross_entropy`.
 
     With the two_class head it equals binary cross-entropy averaged over both softmax channels, the loss of the deep
     speckle correlation network.
     """
 
-    heads: ClassVar[tuple[str, ...]] = ("two_class",)
+    heads = ("two_class", "grey_levels")
 
-    def forward(
+    def value(
         self, logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"] | Int[Tensor, "b h w"]
     ) -> Float[Tensor, ""]:
         """Return the scalar loss."""

@@ -1,6 +1,31 @@
 """Metrics that say how good a reconstruction is, defined per image and then averaged."""
 
-from spt.metrics.image import METRICS, filter_gaussian, ji, pcc, per_image, psnr, ssim, summary
+from spt.metrics.calibration import Reliability, calibration_error, calibration_summary, reliability
+from spt.metrics.image import METRICS, filter_gaussian, mae, mse, pcc, per_image, psnr, ssim, ssim_map, summary
+from spt.metrics.levels import top_k_accuracy
+from spt.metrics.overlap import accuracy, dice, ji, precision, recall
 from spt.metrics.per_image_metrics import PerImageMetrics
 
-__all__ = ["METRICS", "PerImageMetrics", "filter_gaussian", "ji", "pcc", "per_image", "psnr", "ssim", "summary"]
+__all__ = [
+    "METRICS",
+    "PerImageMetrics",
+    "Reliability",
+    "accuracy",
+    "calibration_error",
+    "calibration_summary",
+    "dice",
+    "filter_gaussian",
+    "ji",
+    "mae",
+    "mse",
+    "pcc",
+    "per_image",
+    "precision",
+    "psnr",
+    "recall",
+    "reliability",
+    "ssim",
+    "ssim_map",
+    "summary",
+    "top_k_accuracy",
+]

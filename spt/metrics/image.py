@@ -1,16 +1,18 @@
 """Image metrics, one value an image: predictions and targets are (b, 1, h, w) in [0, 1]."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.metrics.overlap import accuracy, dice, ji, precision, recall
 from spt.shapes import same_shape
 
 PSNR_CAP = 100.0
+PIXELS_AT_ONCE = 2**17
 
 
 def pcc(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -32,20 +34,29 @@ def psnr(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
         ValueError: if the shapes differ.
     Source: the notes, 图像质量评估, with MAX = 1. Differs: capped, so that a perfect image keeps the mean finite.
     """
-    p, t = _pixels(pred, target)
-    return (-10 * (p - t).square().mean(1).log10()).clamp(max=PSNR_CAP)
+    return (-10 * mse(pred, target).log10()).clamp(max=PSNR_CAP)
 
 
-def ji(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5) -> Float[Tensor, " b"]:
-    """Jaccard index per image of both images thresholded (>= threshold); 1 where both are empty.
+def mse(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Mean squared error per image.
 
     Raises:
         ValueError: if the shapes differ.
-    Source: Jaccard (1912), |A and B| / |A or B|. Differs: nothing.
+    Source: the notes, 图像质量评估. Differs: nothing.
     """
-    p, t = (x >= threshold for x in _pixels(pred, target))
-    union = (p | t).sum(1)
-    return torch.where(union > 0, (p & t).sum(1) / union.clamp(min=1), 1.0)
+    p, t = _pixels(pred, target)
+    return (p - t).square().mean(1)
+
+
+def mae(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Mean absolute error per image.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the definition. Differs: nothing.
+    """
+    p, t = _pixels(pred, target)
+    return (p - t).abs().mean(1)
 
 
 def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -57,33 +68,65 @@ def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
         scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
     """
     same_shape(pred, target, "pred")
-    if min(pred.shape[-2:]) < 11:
-        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(pred.shape[-2:])}.")
-    p, t = pred.double(), target.double()
+    return ssim_map(pred.double(), target.double()).mean((1, 2, 3)).float()
+
+
+def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h-10 w-10"]:
+    """Structural similarity around every pixel where the window fits, in the images' own precision.
+
+    Raises:
+        ValueError: if an image is smaller than the window.
+    """
+    if min(p.shape[-2:]) < 11:
+        raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(p.shape[-2:])}.")
     blur = partial(filter_gaussian, sigma=1.5, radius=5)
     mu_p, mu_t = blur(p), blur(t)
     var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
     c1, c2 = 0.01**2, 0.03**2
-    value = (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
-    return value.mean((1, 2, 3)).float()
+    return (2 * mu_p * mu_t + c1) * (2 * cov + c2) / ((mu_p**2 + mu_t**2 + c1) * (var_p + var_t + c2))
 
 
 def filter_gaussian(image: Float[Tensor, "b c h w"], sigma: float, radius: int) -> Float[Tensor, "b c h2 w2"]:
     """Correlate with a normalised Gaussian of ``sigma`` px cut at ``radius`` px, where the window fits: no padding."""
-    at = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    window = torch.exp(-(at**2) / (2 * sigma**2))
-    window = window / window.sum()
-    flat = image.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.conv2d(flat, window[None, None, :, None]), window[None, None, None, :])
-    return flat.unflatten(0, image.shape[:2])[:, :, 0]
+    window = [math.exp(-(at**2) / (2 * sigma**2)) for at in range(-radius, radius + 1)]
+    window = [weight / sum(window) for weight in window]
+    return _correlate(_correlate(image, window, -2), window, -1)
 
 
-METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"pcc": pcc, "ssim": ssim, "ji": ji, "psnr": psnr}
+def _correlate(image: Tensor, window: list[float], axis: int) -> Tensor:
+    """Sum shifted copies: on CPUs many times faster than a convolution of one channel in float64."""
+    length = image.shape[axis] - len(window) + 1
+    total = window[0] * image.narrow(axis, 0, length)
+    for at, weight in enumerate(window[1:], 1):
+        total.add_(image.narrow(axis, at, length), alpha=weight)
+    return total
+
+
+METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "pcc": pcc,
+    "ssim": ssim,
+    "ji": ji,
+    "psnr": psnr,
+    "dice": dice,
+    "mse": mse,
+    "mae": mae,
+    "accuracy": accuracy,
+    "precision": precision,
+    "recall": recall,
+}
 
 
 def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
-    """Every metric of every image."""
-    return {name: metric(pred, target).float() for name, metric in METRICS.items()}
+    """Every metric of every image.
+
+    Raises:
+        ValueError: if the shapes differ or an image is smaller than the window of SSIM.
+    """
+    same_shape(pred, target, "pred")
+    # A few images at a time: what is computed from them stays in the processor's cache, 3 times faster at 256 px.
+    few = max(1, PIXELS_AT_ONCE // pred[0].numel())
+    parts = list(zip(pred.split(few), target.split(few), strict=True))
+    return {name: torch.cat([metric(p, t) for p, t in parts]).float() for name, metric in METRICS.items()}
 
 
 def summary(values: Float[Tensor, " n"]) -> dict[str, float]:

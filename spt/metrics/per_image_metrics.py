@@ -1,44 +1,45 @@
-"""Accumulate per-image metrics over a split, exactly, on any number of processes."""
+"""The mean of every metric over the images of a split, on any number of processes."""
+
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torchmetrics import Metric
-from torchmetrics.utilities import dim_zero_cat
 
-from spt.metrics.image import METRICS, per_image
+from spt.metrics.image import per_image
+from spt.metrics.indexed import IndexedMetric
 
 
-class PerImageMetrics(Metric):
-    """Collects every metric of every image together with the image's index.
-
-    A distributed sampler repeats images so that every process has as many; an image counts once all the same,
-    because repeated indices are dropped. The value is the mean over images, never a pooled sum.
-    """
-
-    full_state_update = False
-    higher_is_better = True
-    values: list[Tensor]
-    index: list[Tensor]
+class PerImageMetrics(IndexedMetric):
+    """Collects every metric of every image. The value is the mean over images, never a pooled sum."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("values", default=[], dist_reduce_fx="cat")
-        self.add_state("index", default=[], dist_reduce_fx="cat")
+        self.names: tuple[str, ...] = ()
 
     def update(
-        self, pred: Float[Tensor, "b 1 h w"], target: Float[Tensor, "b 1 h w"], index: Int[Tensor, " b"]
+        self,
+        pred: Float[Tensor, "b 1 h w"],
+        target: Float[Tensor, "b 1 h w"],
+        index: Int[Tensor, " b"],
+        extra: Mapping[str, Float[Tensor, " b"]] | None = None,
     ) -> None:
-        """Add a batch of images in [0, 1]."""
-        self.values.append(torch.stack(list(per_image(pred, target).values()), dim=1))
-        self.index.append(index)
+        """Add a batch of images in [0, 1].
+
+        Args:
+            pred: reconstructed images.
+            target: true images.
+            index: number of each image in its split.
+            extra: further values of each image, by name; the same names in every batch.
+        Raises:
+            ValueError: if the shapes differ, or the names are not those of the batches before.
+        """
+        values = per_image(pred, target) | dict(extra or {})
+        if self.index and tuple(values) != self.names:
+            raise ValueError(f"every batch needs the metrics {', '.join(self.names)}; got {', '.join(values)}.")
+        self.names = tuple(values)
+        self.add(torch.stack([value.double() for value in values.values()], dim=1), index)
 
     def compute(self) -> dict[str, Tensor]:
         """Mean over images of every metric."""
-        values, index = dim_zero_cat(self.values), dim_zero_cat(self.index)
-        order = index.argsort(stable=True)
-        sorted_index = index[order]
-        first = torch.ones_like(sorted_index, dtype=torch.bool)
-        first[1:] = sorted_index[1:] != sorted_index[:-1]
-        means = values[order][first].double().mean(0)
-        return dict(zip(METRICS, means.float(), strict=True))
+        return dict(zip(self.names, self.once().mean(0).float(), strict=True))

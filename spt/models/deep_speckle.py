@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spt.models.input_size import check_size
+from spt.models.u_net import down_and_up
 
 DIVISOR = 16
 ENCODER = (64, 128, 256, 512, 1024)
@@ -132,10 +133,4 @@ class DeepSpeckle(nn.Module):
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
         check_size(speckle, DIVISOR, "DeepSpeckle")
-        x, skips = speckle, []
-        for depth, block in enumerate(self.encoder):
-            x = block(x if depth == 0 else F.max_pool2d(x, 2))
-            skips.append(x)
-        for level, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
-            x = level(x, skip)
-        return self.head(x)
+        return self.head(down_and_up(speckle, self.encoder, self.decoder))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from spt.models.convolutions import conv_bn_relu
 from spt.models.input_size import check_size
+from spt.models.u_net import down_and_up
 
 LEVELS = 6
 DIVISOR = 2 ** (LEVELS - 1)
@@ -111,10 +112,4 @@ class SACNN(nn.Module):
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
         check_size(speckle, DIVISOR, "SACNN")
-        x, skips = speckle, []
-        for depth, block in enumerate(self.encoder):
-            x = block(x if depth == 0 else F.max_pool2d(x, 2))
-            skips.append(x)
-        for level, skip in zip(self.decoder, reversed(skips[:-1]), strict=True):
-            x = level(x, skip)
-        return self.head(x)
+        return self.head(down_and_up(speckle, self.encoder, self.decoder))

@@ -1,10 +1,13 @@
 """The camera: from intensity to grey levels."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from spt.optics.resampling import area_resampled
 
 
 @dataclass(frozen=True)
@@ -14,10 +17,13 @@ class Camera:
     Every frame is exposed to the same mean signal, as an experimenter would set the exposure time.
 
     Args:
-        photoelectrons: mean signal of a frame [electrons].
+        photoelectrons: mean signal of a pixel [electrons].
         read_noise: RMS read noise [electrons].
         saturation: full well as a multiple of the mean signal.
         bits: bit depth of the output.
+        pixel: pitch of a pixel, in samples of the intensity; a pixel records the mean over its area. On-chip binning
+            is a larger pixel.
+        binning: side of the square of pixels whose grey levels are averaged after they were read out.
     Raises:
         ValueError: if a setting is out of range.
     Source: EMVA 1288 linear camera model. Differs: Gaussian instead of Poisson shot noise (at 200 electrons the
@@ -28,6 +34,8 @@ class Camera:
     read_noise: float = 2.0
     saturation: float = 6.0
     bits: int = 8
+    pixel: float = 1.0
+    binning: int = 1
 
     def __post_init__(self) -> None:
         if not (self.photoelectrons > 0 and self.read_noise >= 0 and self.saturation > 0):
@@ -37,13 +45,43 @@ class Camera:
             )
         if not 1 <= self.bits <= 16:
             raise ValueError(f"bits must lie between 1 and 16, got {self.bits}.")
+        if not (0 < self.pixel < math.inf and self.binning >= 1):
+            raise ValueError(f"a camera needs pixel > 0 and binning >= 1, got {self.pixel} and {self.binning}.")
 
-    def expose(self, intensity: Float[Tensor, "*b h w"], generator: torch.Generator) -> Float[Tensor, "*b h w"]:
+    @property
+    def footprint(self) -> float:
+        """Pitch of a recorded pixel, binning included, in samples of the intensity."""
+        return self.pixel * self.binning
+
+    def frame(self, samples: int) -> int:
+        """Side of the recorded frame [px] of ``samples`` samples of intensity; what is left of a pixel is lost."""
+        return int(samples / self.footprint + 1e-9)
+
+    def irradiance(self, intensity: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
+        """Mean irradiance of every pixel before binning; differentiable.
+
+        Raises:
+            ValueError: if not one recorded pixel fits.
+        """
+        rows, columns = (self.frame(samples) * self.binning for samples in intensity.shape[-2:])
+        if not rows * columns:
+            raise ValueError(
+                f"a recorded pixel of {self.footprint:g} samples is larger than the intensity, "
+                f"{tuple(intensity.shape[-2:])}. Use a smaller pixel or binning."
+            )
+        return intensity if self.footprint == 1 else area_resampled(intensity, self.pixel, rows, columns)
+
+    def expose(self, intensity: Float[Tensor, "*b h w"], generator: torch.Generator) -> Float[Tensor, "*b p q"]:
         """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise."""
+        intensity = self.irradiance(intensity)
         mean = intensity.mean((-2, -1), keepdim=True)
         electrons = intensity / torch.where(mean > 0, mean, 1.0) * self.photoelectrons
         variance = electrons + self.read_noise**2
         noise = torch.randn(electrons.shape, generator=generator, device=generator.device, dtype=electrons.dtype)
         full_well = self.saturation * self.photoelectrons
         signal = (electrons + variance.sqrt() * noise).clamp(0, full_well)
-        return (signal / full_well * (2**self.bits - 1)).round()
+        grey = (signal / full_well * (2**self.bits - 1)).round()
+        if self.binning == 1:
+            return grey
+        rows, columns = (side // self.binning for side in grey.shape[-2:])
+        return area_resampled(grey, self.binning, rows, columns).round()

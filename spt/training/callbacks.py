@@ -5,6 +5,7 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,10 @@ from spt.data.pairs import Pairs, Sample
 from spt.data.preparation import Preparation
 from spt.evaluation import pictures
 from spt.evaluation.predict import predict_pairs
+from spt.evaluation.reliability import reliability_diagram
 from spt.files import atomic
+from spt.metrics import Reliability, calibration_error
+from spt.metrics.calibration import BINS
 
 log = logging.getLogger(__name__)
 
@@ -152,6 +156,12 @@ class History(Callback):
             return list(csv.DictReader(file))
 
 
+def _due(trainer: Trainer, every: int) -> bool:
+    """Whether this epoch is drawn: one in ``every``, and the last."""
+    done = trainer.current_epoch + 1
+    return done % every == 0 or done == trainer.max_epochs
+
+
 class ContactSheets(Callback):
     """Draws speckle | prediction | truth | error of every watched split to TensorBoard and to ``figures/``.
 
@@ -178,8 +188,7 @@ class ContactSheets(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw, on the first process."""
         epoch = trainer.current_epoch
-        due = (epoch + 1) % self.every == 0 or epoch + 1 == trainer.max_epochs
-        if not (due and trainer.is_global_zero and self.folder):
+        if not (_due(trainer, self.every) and trainer.is_global_zero and self.folder):
             return
         writer = tensorboard(trainer)
         for name, pairs in self.splits.items():
@@ -188,6 +197,55 @@ class ContactSheets(Callback):
             pictures.save(sheet, self.folder / f"{name}_last_epoch.png")
             if writer:
                 writer.add_image(f"contact_sheet/{name}", sheet, epoch, dataformats="HWC")
+
+
+class ReliabilityDiagrams(Callback):
+    """Logs the calibration error of every watched split, and draws its reliability to TensorBoard and ``figures/``.
+
+    Does nothing for a head whose images are no probabilities: such a head is not bound.
+
+    Args:
+        every: epochs between two diagrams; the last epoch always has one. The error is logged every epoch.
+        bins: bins of equal width.
+    """
+
+    def __init__(self, every: int = 1, bins: int = BINS) -> None:
+        if every < 1 or bins < 1:
+            raise ValueError(f"callbacks.reliability needs every >= 1 and bins >= 1, got {every} and {bins}.")
+        self.every, self.bins = every, bins
+        self.folder: Path | None = None
+        self.splits: dict[str, Reliability] = {}
+
+    def bind(self, folder: Path, splits: Sequence[str]) -> None:
+        """Tell where to draw and what the validation loaders are called, in their order."""
+        self.folder, self.splits = folder, {name: Reliability(self.bins) for name in splits}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Sample,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Sort the pixels of the images that the validation step returned into bins."""
+        if self.splits:
+            list(self.splits.values())[dataloader_idx].update(outputs, batch["target"], batch["index"])
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the error; draw, on the first process."""
+        writer, epoch = tensorboard(trainer), trainer.current_epoch
+        draws = _due(trainer, self.every) and trainer.is_global_zero
+        for name, split in self.splits.items():
+            sums = split.compute()
+            split.reset()
+            pl_module.log(f"{name}/ece", calibration_error(sums).float())
+            if draws and self.folder:
+                diagram = reliability_diagram(sums, f"{name}, epoch {epoch}")
+                pictures.save(diagram, self.folder / f"{name}_reliability_last_epoch.png")
+                if writer:
+                    writer.add_image(f"reliability/{name}", diagram, epoch, dataformats="HWC")
 
 
 class ModelGraph(Callback):

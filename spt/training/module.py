@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.pairs import Sample
+from spt.evaluation.logits import logit_metrics
 from spt.heads import Head
 from spt.metrics import PerImageMetrics
 from spt.training.schedules import parameter_groups
@@ -52,15 +53,17 @@ class SpeckleModule(LightningModule):
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["speckle"]))
         return loss
 
-    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> None:
-        """Collect metrics and loss of a batch of one split."""
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> Float[Tensor, "b 1 h w"]:
+        """Collect metrics and loss of a batch of one split; return the images, for the callbacks."""
         split = self.splits[dataloader_idx]
-        logits = self.model(batch["speckle"])
-        loss = self.loss(logits, self.head.encode(batch["target"]))
+        logits, encoded = self.model(batch["speckle"]), self.head.encode(batch["target"])
+        loss = self.loss(logits, encoded)
         scores = self.scores[split]
         assert isinstance(scores, PerImageMetrics)
-        scores.update(self.head.decode(logits).float(), batch["target"], batch["index"])
+        pred = self.head.decode(logits).float()
+        scores.update(pred, batch["target"], batch["index"], logit_metrics(self.head, logits, encoded))
         self.log(f"{split}/loss", loss, add_dataloader_idx=False, batch_size=len(logits), sync_dist=True)
+        return pred
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean of every metric of every split."""

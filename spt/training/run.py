@@ -22,10 +22,22 @@ from spt.config import build
 from spt.data.datamodule import SpeckleDataModule
 from spt.evaluation import pictures, report
 from spt.evaluation.baselines import fit_baselines
+from spt.evaluation.logits import gives_probabilities, score_logits
 from spt.evaluation.predict import predict_pairs
+from spt.evaluation.reliability import score_calibration
 from spt.evaluation.run_folder import RunFolder
 from spt.heads import Head
-from spt.training.callbacks import ContactSheets, EpochSeed, FiniteLoss, History, ModelGraph, Speed
+from spt.metrics import summary
+from spt.metrics.calibration import BINS
+from spt.training.callbacks import (
+    ContactSheets,
+    EpochSeed,
+    FiniteLoss,
+    History,
+    ModelGraph,
+    ReliabilityDiagrams,
+    Speed,
+)
 from spt.training.checkpoints import AtomicCheckpoints, checkpoint_callbacks
 from spt.training.initial import load_weights, set_output_prior
 from spt.training.memory import checkpoint_activations
@@ -76,7 +88,7 @@ def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> fl
     check_monitor(cfg.monitor.name, data.validation_splits)
     if cfg.output_prior == "data":
         set_output_prior(model, head, float(data.splits["train"].images().mean()))
-    watch(trainer, folder, data)
+    watch(trainer, folder, data, head)
     module = SpeckleModule(prepare_model(model, cfg), parts[0], head, parts[1], parts[2], data.validation_splits)
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
     log.info("Run folder: %s. Network: %s, %s parameters.", folder.path, _name(module), f"{_count(module):,}")
@@ -122,10 +134,13 @@ def build_trainer(cfg: DictConfig, folder: RunFolder, size: int) -> Trainer:
     )
 
 
-def watch(trainer: Trainer, folder: RunFolder, data: SpeckleDataModule) -> None:
-    """Show the watched splits to the callback that draws them."""
+def watch(trainer: Trainer, folder: RunFolder, data: SpeckleDataModule, head: Head) -> None:
+    """Show the watched splits to the callbacks that draw them."""
     for callback in _of_kind(trainer, ContactSheets):
         callback.bind(folder.figures, {name: data.splits[name] for name in data.validation_splits}, data.preparation)
+    for diagrams in _of_kind(trainer, ReliabilityDiagrams):
+        if gives_probabilities(head):
+            diagrams.bind(folder.figures, data.validation_splits)
 
 
 def judge(
@@ -136,12 +151,18 @@ def judge(
     device = trainer.strategy.root_device
     module.eval().to(device)
     fitted = fit_baselines(data.splits["train"], data.preparation)
+    bins = next((diagrams.bins for diagrams in _of_kind(trainer, ReliabilityDiagrams)), BINS)
     scores, baselines = {}, {}
     for name, pairs in data.splits.items():
         if name == "train":
             continue
         pred = predict_pairs(module, pairs, data.preparation, data.batch_size, device)
         scores[name] = report.score(pred, pairs.images())
+        more = score_logits(module.model, module.head, pairs, data.preparation, data.batch_size, device)
+        scores[name] |= {metric: summary(values) for metric, values in more.items()}
+        if gives_probabilities(module.head):
+            title, path = f"{name}: {_name(module)}, {len(pairs)} images", folder.figures / f"{name}_reliability.png"
+            scores[name]["ece"] = score_calibration(pred, pairs.images(), bins, title, path)
         baselines[name] = report.score_baselines(fitted, pairs)
         chosen = pictures.evenly(len(pairs), 16)
         title = f"{name}: {_name(module)}, PCC {scores[name]['pcc']['mean']:.3f} (mean of {len(pairs)} images)"
@@ -158,8 +179,9 @@ def judge(
     }
     report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
     report.print_table(_name(module), scores, baselines)
+    pooled = " (ECE: of all pixels of a split)" if gives_probabilities(module.head) else ""
     note = (
-        f"Mean over images ± standard error. {run['parameters']:,} parameters, {run['epochs']} epochs, "
+        f"Mean over images ± standard error{pooled}. {run['parameters']:,} parameters, {run['epochs']} epochs, "
         f"{run['seconds']:.0f} s on {run['device']}, {run['precision']}."
     )
     report.write_markdown(folder.report, _name(module), scores, baselines, note)
@@ -194,7 +216,7 @@ def check_pair(loss: nn.Module, head: Head) -> None:
     """Refuse a loss that reads the channels in another way than the head.
 
     Raises:
-        ValueError: naming the heads that work; a loss that declares no ``heads`` is trusted.
+        ValueError: naming the heads that work, or the activation; a loss that declares no ``heads`` is trusted.
     """
     heads = getattr(loss, "heads", (head.name,))
     if head.name not in heads:
@@ -203,6 +225,15 @@ def check_pair(loss: nn.Module, head: Head) -> None:
             if heads
             else "the parts of this loss have no head in common."
         )
+    for part in loss.modules():
+        reads = getattr(part, "activation", head.activation)
+        if reads == "auto":
+            reads = "sigmoid" if head.channels == 1 else "softmax"
+        if reads in ("sigmoid", "softmax") and reads != head.activation:
+            raise ValueError(
+                f"{type(part).__name__} would read the logits by {reads}, head={head.name} by {head.activation}. "
+                "Write activation: ${head.activation} in the loss."
+            )
 
 
 def share_of_light(value: float | str) -> float:

@@ -40,6 +40,12 @@ def test_one_diffuser_number_a_pair(count):
         pairs(diffuser=torch.zeros(count))
 
 
+def test_one_value_of_a_parameter_a_pair():
+    assert pairs(parameters={"distance": torch.zeros(4)}).parameters["distance"].shape == (4,)
+    with pytest.raises(ValueError, match="'val_seen': one value of 'distance' a pair"):
+        pairs(parameters={"distance": torch.zeros(3)})
+
+
 def test_uint8_targets_are_scaled_and_floats_are_not():
     levels = torch.tensor([[[0, 51], [102, 255]]], dtype=torch.uint8)
     expected = torch.tensor([[[[0.0, 0.2], [0.4, 1.0]]]])

@@ -44,6 +44,36 @@ def test_runs_judged_on_other_images_are_refused():
         list(comparison({"a": run(0.5, 0.1), "b": run(0.5, 0.1, ridge=0.8)}))
 
 
+def test_a_metric_that_only_some_have_leaves_the_other_cells_empty():
+    """Baselines have no calibration, and runs of earlier versions have fewer metrics."""
+    new, old = run(0.5, 0.1), run(0.6, 0.2)
+    for split in ("val_seen", "val_unseen"):
+        new[split]["ece"] = {"mean": 0.03, "sem": 0.001, "n": 4}
+        new["baselines"][split]["linear ridge"]["mae"] = {"mean": 0.2, "sem": 0.01, "n": 4}
+    for runs in ({"new": new, "old": old}, {"old": old, "new": new}):
+        table = {row[0]: row[3:] for row in comparison(runs, ["ece"])}
+        assert table["new"] == ["0.030 ± 0.001"] * 2
+        assert table["old"] == table["linear ridge"] == ["", ""]
+
+
+@pytest.mark.parametrize(("change", "same"), [(1e-9, True), (1e-4, False)])
+def test_the_same_images_judged_on_another_machine_are_the_same(change: float, same: bool):
+    runs = {"a": run(0.5, 0.1), "b": run(0.6, 0.2, ridge=0.9 + change)}
+    if same:
+        assert len(list(comparison(runs, ["pcc"]))) == 4
+    else:
+        with pytest.raises(ValueError, match="not judged on the same images"):
+            list(comparison(runs, ["pcc"]))
+
+
+def test_runs_of_other_splits_or_baselines_are_refused():
+    other = run(0.5, 0.1)
+    other["baselines"]["val_unseen"]["best blur"] = scores(0.2)
+    for first, second in ((other, run(0.5, 0.1)), (run(0.5, 0.1), other)):
+        with pytest.raises(ValueError, match="not judged on the same images"):
+            list(comparison({"a": first, "b": second}, ["pcc"]))
+
+
 def test_an_unknown_metric_is_named():
     with pytest.raises(ValueError, match=r"unknown metric mape; these runs have pcc, ssim"):
         list(comparison({"a": run(0.5, 0.1)}, ["pcc", "mape"]))

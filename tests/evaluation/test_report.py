@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.evaluation.report import print_table, score, score_baselines, write_markdown, write_metrics
+from spt.evaluation.report import MAIN, cell, print_table, score, score_baselines, write_markdown, write_metrics
+from spt.metrics import METRICS
 
 METHODS = ["raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"]
 SPLITS = ["val_seen", "val_class", "val_unseen"]
@@ -22,9 +23,10 @@ def scores(mean, n=8):
 def test_a_perfect_prediction():
     target = torch.rand(3, 1, 16, 16)
     values = score(target, target)
-    assert list(values) == ["pcc", "ssim", "ji", "psnr"]
     assert {name: value["mean"] for name, value in values.items()} == pytest.approx(
-        {"pcc": 1, "ssim": 1, "ji": 1, "psnr": 100}
+        {"pcc": 1, "ssim": 1, "ji": 1, "psnr": 100, "dice": 1, "mse": 0, "mae": 0}
+        | {"accuracy": 1, "precision": 1, "recall": 1},
+        abs=1e-6,
     )
     assert all(value["sem"] == pytest.approx(0, abs=1e-6) and value["n"] == 3 for value in values.values())
 
@@ -132,3 +134,49 @@ def test_each_number_stands_in_its_row_and_column(printed):
     assert rows[6] == ["SSIM", "SPT-UNet", "0.450 ± 0.000", "0.400 ± 0.000", "0.350 ± 0.000"]
     assert rows[12][2:] == ["-0.250 ± 0.100"] * 3
     assert rows[18] == ["PSNR", "SPT-UNet", "20.90 ± 1.50", "20.80 ± 1.50", "20.70 ± 1.50"]
+
+
+# More than the main metrics ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def more(final):
+    """Everything has a mean absolute error; only the network has logits and with them a calibration."""
+    name, network, baselines = final
+    for split in SPLITS:
+        network[split] |= {"mae": {"mean": 0.0123, "sem": 0.00031, "n": 8}, "ece": {"mean": 0.05, "sem": 0.01, "n": 8}}
+        for method in METHODS:
+            baselines[split][method] |= {"mae": {"mean": 0.2, "sem": 0.01, "n": 8}}
+    return name, network, baselines
+
+
+def test_the_printed_table_keeps_the_main_metrics(more, printed, capsys):
+    print_table(*more)
+    assert capsys.readouterr().out == printed
+    assert MAIN == ("pcc", "ssim", "ji", "psnr")
+    assert set(MAIN) <= set(METRICS)
+
+
+def test_markdown_holds_every_metric_and_no_row_where_a_method_has_none(more, tmp_path):
+    write_markdown(tmp_path / "report.md", *more, "made by hand")
+    body = [line.split(" | ") for line in (tmp_path / "report.md").read_text().splitlines()[2:-2]]
+    assert [line[1] for line in body if line[0] == "| MAE"] == ["SPT-UNet", *METHODS]
+    ece = "0.050 ± 0.010"
+    assert [line[1:] for line in body if line[0] == "| ECE"] == [["SPT-UNet", ece, ece, f"{ece} |"]]
+    assert len(body) == 5 * (1 + len(METHODS)) + 1
+
+
+@pytest.mark.parametrize(
+    ("mean", "sem", "shown"),
+    [
+        (0.84824, 0.0042, "0.848 ± 0.004"),
+        (21.337, 0.214, "21.34 ± 0.21"),
+        (0.0123, 0.00031, "0.0123 ± 0.0003"),
+        (0.0123, 0.0005, "0.012 ± 0.001"),
+        (0.5, 0.0, "0.500 ± 0.000"),
+        (0.5, 3e-9, "0.50000 ± 0.00000"),
+        (30.0, 0.004, "30.000 ± 0.004"),
+    ],
+)
+def test_a_small_error_is_not_shown_as_none(mean, sem, shown):
+    assert cell({"mean": mean, "sem": sem}) == shown

@@ -76,6 +76,12 @@ def test_two_softmax_channels_by_hand():
     assert loss.item() == pytest.approx(math.log(4 / 3) + 4 / 7, abs=1e-5)
 
 
+def test_values_are_checked_once_for_all_parts():
+    loss = CompoundLoss([BCELoss(), DiceLoss()], [1, 1], check=True)
+    with pytest.raises(ValueError, match=r"target must lie in \[0, 1\], got 2.0 at \(0, 0, 0, 0\)"):
+        loss(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 2.0))
+
+
 class Undeclared(torch.nn.Module):
     """A loss of somebody who has not heard of heads."""
 
@@ -85,11 +91,11 @@ class Undeclared(torch.nn.Module):
     [
         ([BCELoss(), DiceLoss()], ("binary",)),
         ([DiceLoss(), CELoss()], ("two_class",)),
-        ([DiceLoss()], ("binary", "two_class")),
-        ([DiceLoss(), DiceLoss(1e-7)], ("binary", "two_class")),
+        ([DiceLoss()], ("binary", "multi_label", "two_class")),
+        ([DiceLoss(), DiceLoss(1e-7)], ("binary", "multi_label", "two_class")),
         ([NPCCLoss(), BCELoss(), DiceLoss()], ("binary",)),
         ([BCELoss(), CELoss()], ()),
-        ([Undeclared(), CELoss()], ("two_class",)),
+        ([Undeclared(), CELoss()], ("grey_levels", "two_class")),
         ([CompoundLoss([CELoss(), DiceLoss()], [1, 1]), DiceLoss()], ("two_class",)),
     ],
 )

@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from spt.heads import TwoClassHead
-from spt.losses import BCELoss, CELoss, binary_cross_entropy, cross_entropy
+from spt.losses import (
+    BCELoss,
+    CELoss,
+    WeightedBCELoss,
+    binary_cross_entropy,
+    cross_entropy,
+    weighted_binary_cross_entropy,
+)
 
 LN3 = math.log(3)  # sigmoid 3/4
 EXTREMES = [-1e4, 0.0, 1e4]
@@ -66,6 +73,49 @@ def test_missing_channel_axis_is_refused_with_the_remedy():
 def test_broadcastable_shapes_are_refused():
     with pytest.raises(ValueError, match=r"differ in shape: \(2, 1, 4, 4\) and \(1, 1, 4, 4\)\.$"):
         binary_cross_entropy(torch.zeros(2, 1, 4, 4), torch.zeros(1, 1, 4, 4))
+
+
+# Weighted positives ---------------------------------------------------------------------------------------------------
+
+
+def test_weighted_value_and_gradient_by_hand():
+    # p = 3/4, 3/4, 1/2, 1/4; one lit pixel of four, so w = 3: positives are amplified, not suppressed as the notes say.
+    logits = image(LN3, LN3, 0.0, -LN3).requires_grad_()
+    target = image(1.0, 0.0, 0.0, 0.0)
+    loss = WeightedBCELoss()(logits, target)
+    a, b = math.log(4 / 3), math.log(4)
+    assert loss.item() == pytest.approx((3 * a + b + math.log(2) + a) / 4, rel=1e-6)
+    loss.backward()
+    # ((1 - t) p - w t (1 - p)) / pixels
+    torch.testing.assert_close(logits.grad, image(-3 / 16, 3 / 16, 1 / 8, 1 / 16), atol=1e-7, rtol=0)
+
+
+def test_grey_targets_weigh_by_their_sums():
+    logits, target = torch.randn(2, 1, 4, 5), torch.rand(2, 1, 4, 5)
+    weight = ((1 - target).sum() / target.sum()).item()
+    ours = weighted_binary_cross_entropy(logits, target)
+    torch.testing.assert_close(ours, weighted_binary_cross_entropy(logits, target, weight))
+
+
+def test_a_batch_without_positives_is_plain_bce_and_one_without_negatives_costs_nothing():
+    logits = torch.randn(2, 1, 4, 5, requires_grad=True)
+    empty, full = torch.zeros(2, 1, 4, 5), torch.ones(2, 1, 4, 5)
+    assert torch.equal(WeightedBCELoss()(logits, empty), BCELoss()(logits, empty))
+    loss = WeightedBCELoss()(logits, full)
+    loss.backward()
+    assert loss.item() == 0
+    assert (logits.grad == 0).all()
+
+
+def test_weight_1_is_plain_bce():
+    logits, target = torch.randn(2, 1, 4, 5), torch.rand(2, 1, 4, 5)
+    torch.testing.assert_close(WeightedBCELoss(1.0)(logits, target), BCELoss()(logits, target))
+
+
+@pytest.mark.parametrize("weight", [-1.0, float("inf"), float("nan")])
+def test_a_weight_that_is_none_is_refused(weight):
+    with pytest.raises(ValueError, match=f"pos_weight must be finite and not negative, or null, got {weight}"):
+        WeightedBCELoss(weight)
 
 
 # Softmax channels -----------------------------------------------------------------------------------------------------
@@ -185,4 +235,4 @@ def test_ce_refuses_class_indices_of_another_shape(shape):
 
 def test_each_cross_entropy_declares_its_head():
     assert BCELoss.heads == ("binary",)
-    assert CELoss.heads == ("two_class",)
+    assert CELoss.heads == ("two_class", "grey_levels")

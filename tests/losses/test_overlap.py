@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from spt.losses import DiceLoss, soft_dice
+from spt.losses import DiceLoss, IoULoss, soft_dice, soft_iou
 
 LN3 = math.log(3)  # sigmoid 3/4
 
@@ -111,3 +111,60 @@ def test_the_smoothing_term_is_used():
 def test_shapes_that_differ_are_refused(shape):
     with pytest.raises(ValueError, match=r"logits and target differ in shape: \(2, 1, 4, 4\)"):
         DiceLoss()(torch.zeros(2, 1, 4, 4), torch.zeros(shape))
+
+
+# Intersection over union ----------------------------------------------------------------------------------------------
+
+
+def test_iou_value_and_gradient_by_hand():
+    # p = 3/4, 3/4, 1/2, 1/4: overlap 5/4, union 17/4 - 5/4 = 3.
+    logits = image(LN3, LN3, 0.0, -LN3).requires_grad_()
+    loss = IoULoss()(logits, image(1.0, 0.0, 1.0, 0.0))
+    assert loss.item() == pytest.approx(7 / 12, abs=1e-6)
+    loss.backward()
+    # dL/dp = (overlap (1 - t) - t union) / union^2 = -1/3 where t = 1, 5/36 where t = 0; dp/dx = p (1 - p).
+    expected = image(-0.1875 / 3, 0.1875 * 5 / 36, -0.25 / 3, 0.1875 * 5 / 36)
+    torch.testing.assert_close(logits.grad, expected, atol=1e-6, rtol=0)
+
+
+def test_iou_of_two_channels_by_hand():
+    # The Dice sums above: overlaps 3/4 and 1/2, unions 3/2 and 5/4.
+    logits = torch.tensor([[5 + LN3, -2.0], [5.0, -2.0]]).view(1, 2, 1, 2)
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).view(1, 2, 1, 2)
+    assert soft_iou(logits, target).item() == pytest.approx(1 - (1 / 2 + 2 / 5) / 2, abs=1e-6)
+
+
+def test_iou_of_empty_on_empty_costs_nothing_and_lit_on_empty_everything():
+    empty = torch.zeros(1, 1, 4, 4)
+    assert soft_iou(torch.full_like(empty, -1e4), empty).item() == 0
+    assert soft_iou(torch.full_like(empty, 1e4), empty).item() == pytest.approx(1, abs=1e-6)
+
+
+# Options of both ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", [DiceLoss, IoULoss])
+def test_per_batch_sums_over_the_images_as_one(loss):
+    logits, target = 3 * torch.randn(3, 2, 4, 5), torch.rand(3, 2, 4, 5)
+    as_one = loss()(*(x.transpose(0, 1).reshape(1, 2, 12, 5) for x in (logits, target)))
+    torch.testing.assert_close(loss(per_image=False)(logits, target), as_one)
+    assert not torch.isclose(as_one, loss()(logits, target))
+
+
+@pytest.mark.parametrize("loss", [DiceLoss, IoULoss])
+def test_foreground_only_is_the_sigmoid_of_the_difference(loss):
+    logits, lit = torch.randn(3, 2, 4, 5), torch.rand(3, 1, 4, 5)
+    alone = loss()(logits[:, :1] - logits[:, 1:], lit)
+    torch.testing.assert_close(loss(foreground_only=True)(logits, torch.cat([lit, 1 - lit], 1)), alone)
+
+
+@pytest.mark.parametrize("loss", [DiceLoss, IoULoss])
+def test_sigmoid_channels_are_foregrounds_all(loss):
+    logits, target = torch.randn(3, 2, 4, 5), torch.rand(3, 2, 4, 5)
+    every, foreground = (loss(foreground_only=f, activation="sigmoid")(logits, target) for f in (False, True))
+    assert torch.equal(every, foreground)
+
+
+def test_a_softmax_of_one_channel_is_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"two or more channels, got 1\. Choose head=two_class"):
+        DiceLoss(activation="softmax")(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 4))

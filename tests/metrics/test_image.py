@@ -3,12 +3,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from scipy.signal import correlate
+from scipy.stats import pearsonr
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 from torchmetrics.functional import pearson_corrcoef
-from torchmetrics.functional.classification import binary_jaccard_index
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
-from spt.metrics import METRICS, ji, pcc, per_image, psnr, ssim, summary
+import spt.metrics.image
+from spt.metrics import METRICS, filter_gaussian, mae, mse, pcc, per_image, psnr, ssim, ssim_map, summary
+
+NAMES = ["pcc", "ssim", "ji", "psnr", "dice", "mse", "mae", "accuracy", "precision", "recall"]
+"""Logged, written and compared under these names: changing one breaks the runs that exist."""
 
 
 def image(*pixels: float) -> torch.Tensor:
@@ -31,8 +36,10 @@ def test_pcc_by_hand():
     assert r.item() == pytest.approx(1 / math.sqrt(3), abs=1e-9)
 
 
-def test_pcc_equals_numpy_and_torchmetrics():
+def test_pcc_equals_numpy_scipy_and_torchmetrics():
     pred, target = pair()
+    reference = [pearsonr(p.ravel(), t.ravel())[0] for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
+    np.testing.assert_allclose(pcc(pred, target), reference, atol=1e-6)
     reference = [np.corrcoef(p.ravel(), t.ravel())[0, 1] for p, t in zip(pred.numpy(), target.numpy(), strict=True)]
     np.testing.assert_allclose(pcc(pred, target), reference, atol=1e-6)
     reference = [pearson_corrcoef(p.flatten(), t.flatten()) for p, t in zip(pred, target, strict=True)]
@@ -73,26 +80,17 @@ def test_psnr_of_a_perfect_image_is_the_cap():
     assert psnr(x, x + 1e-6).tolist() == [100, 100]
 
 
-def test_ji_by_hand():
-    # Lit: {0, 1} and {0, 2}; the threshold itself counts as lit.
-    assert ji(image(0.9, 0.5, 0.1, 0.49), image(1.0, 0.0, 0.5, 0.0)).item() == pytest.approx(1 / 3)
-    assert ji(image(0.9, 0.5, 0.1, 0.49), image(1.0, 0.0, 0.5, 0.0), threshold=0.6).item() == 1
+def test_mse_and_mae_by_hand():
+    pred, target = image(0.2, 0.0, 1.0, 0.5), image(0.0, 0.4, 1.0, 0.5)
+    assert mse(pred, target).item() == pytest.approx((0.04 + 0.16) / 4, abs=1e-7)
+    assert mae(pred, target).item() == pytest.approx((0.2 + 0.4) / 4, abs=1e-7)
 
 
-def test_ji_equals_torchmetrics():
+def test_mse_and_mae_equal_scikit_image_and_numpy():
     pred, target = pair()
-    reference = [binary_jaccard_index(p, (t >= 0.5).int()) for p, t in zip(pred, target, strict=True)]
-    np.testing.assert_allclose(ji(pred, target), reference, atol=1e-6)
-
-
-def test_ji_of_empty_images():
-    empty, full = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
-    assert [
-        ji(empty, empty).item(),
-        ji(full, empty).item(),
-        ji(empty, full).item(),
-        ji(full, full).item(),
-    ] == [1, 0, 0, 1]
+    both = list(zip(pred.numpy(), target.numpy(), strict=True))
+    np.testing.assert_allclose(mse(pred, target), [mean_squared_error(t, p) for p, t in both], rtol=1e-6)
+    np.testing.assert_allclose(mae(pred, target), [np.abs(p - t).mean() for p, t in both], rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (11, 11), (64, 33)])
@@ -115,6 +113,29 @@ def test_ssim_of_a_perfect_image_is_one_and_order_does_not_matter():
     pred, target = pair()
     assert ssim(pred, pred).tolist() == [1, 1, 1, 1]
     torch.testing.assert_close(ssim(pred, target), ssim(target, pred))
+
+
+def test_the_ssim_map_keeps_the_dtype_and_has_the_ssim_as_its_mean():
+    pred, target = pair((64, 33), n=4)
+    assert ssim_map(pred, target).dtype == torch.float32
+    full = ssim_map(pred.double(), target.double())
+    assert full.shape == (4, 1, 54, 23)
+    torch.testing.assert_close(full.mean((1, 2, 3)).float(), ssim(pred, target))
+
+
+@pytest.mark.parametrize(("sigma", "radius"), [(1.5, 5), (3.0, 9), (1.0, 0)])
+def test_the_gaussian_equals_scipy_where_the_window_fits(sigma, radius):
+    images = torch.rand(2, 3, 24, 31, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    at = np.arange(-radius, radius + 1)
+    window = np.exp(-(at**2) / (2 * sigma**2))
+    window = np.outer(window, window) / window.sum() ** 2
+    reference = [[correlate(channel, window, mode="valid") for channel in image] for image in images.numpy()]
+    np.testing.assert_allclose(filter_gaussian(images, sigma, radius), reference, atol=1e-12)
+
+
+def test_the_gaussian_has_the_gradient_of_its_transpose():
+    x = torch.rand(1, 1, 12, 13, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda image: filter_gaussian(image, 1.5, 3), x)
 
 
 def test_ssim_refuses_images_smaller_than_its_window():
@@ -149,8 +170,17 @@ def test_the_missing_channel_axis_is_named():
 def test_per_image_is_finite_on_constant_images(fill, dtype):
     pred, target = (torch.full((1, 1, 16, 16), f, dtype=dtype) for f in fill)
     values = per_image(pred, target)
-    assert list(values) == ["pcc", "ssim", "ji", "psnr"]
+    assert list(values) == NAMES
     assert all(v.dtype == torch.float32 and v.isfinite().all() for v in values.values())
+
+
+@pytest.mark.parametrize("pixels", [1, 3 * 48 * 64, 10**9])
+def test_how_many_images_are_computed_at_once_does_not_show(monkeypatch, pixels):
+    pred, target = pair(n=8)
+    expected = {name: metric(pred, target).float() for name, metric in METRICS.items()}
+    monkeypatch.setattr(spt.metrics.image, "PIXELS_AT_ONCE", pixels)
+    for name, values in per_image(pred, target).items():
+        torch.testing.assert_close(values, expected[name], msg=name)
 
 
 def test_per_image_in_half_precision_equals_float32():

@@ -3,7 +3,7 @@ import torch
 from torch.utils.data import DistributedSampler
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from spt.metrics import PerImageMetrics, per_image
+from spt.metrics import METRICS, PerImageMetrics, per_image
 
 N = 7  # does not divide by two processes
 
@@ -87,6 +87,34 @@ def test_two_processes_give_what_one_gives(split, expected, shuffle):
     assert values(here) == pytest.approx(expected, abs=1e-5)
 
 
+def test_two_merged_states_are_one_pass(split, expected):
+    """The padding of a distributed sampler repeats image 0; it counts once."""
+    here, there = collect(split, [0, 2], [4, 6]), collect(split, [1, 3], [5, 0])
+    here.merge_state(there)
+    assert values(here) == pytest.approx(expected, abs=1e-6)
+    assert here.compute() == collect(split, list(range(N))).compute()
+
+
+def test_further_values_of_each_image_are_averaged_too(split, expected):
+    metric = PerImageMetrics()
+    for batch in ([0, 1, 2, 3], [4, 5, 6, 0]):
+        index = torch.tensor(batch)
+        metric.update(split[0][batch], split[1][batch], index, {"top1": index / 10})
+    result = values(metric)
+    assert list(result) == [*METRICS, "top1"]
+    assert result.pop("top1") == pytest.approx(0.3, abs=1e-6)
+    assert result == pytest.approx(expected, abs=1e-5)
+
+
+def test_every_batch_needs_the_same_values(split):
+    metric = collect(split, [0, 1])
+    with pytest.raises(ValueError, match=r"every batch needs the metrics pcc, .*recall; got pcc, .*recall, top1"):
+        metric.update(split[0][:1], split[1][:1], torch.tensor([2]), {"top1": torch.zeros(1)})
+    metric.reset()
+    metric.update(split[0][:1], split[1][:1], torch.tensor([2]), {"top1": torch.zeros(1)})
+    assert values(metric)["top1"] == 0
+
+
 def test_calling_returns_the_batch_and_keeps_the_whole(split, expected):
     metric = PerImageMetrics()
     first = metric(split[0][:3], split[1][:3], torch.arange(3))
@@ -105,5 +133,5 @@ def test_reset_forgets(split, expected):
 
 def test_names_and_shapes(split):
     result = collect(split, list(range(N))).compute()
-    assert list(result) == ["pcc", "ssim", "ji", "psnr"]
+    assert list(result) == list(METRICS)
     assert all(value.shape == () and value.dtype == torch.float32 for value in result.values())

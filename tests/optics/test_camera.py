@@ -122,3 +122,69 @@ def test_a_dark_frame_holds_read_noise_alone():
     frame = camera.expose(torch.zeros(1, 200, 200), torch.Generator().manual_seed(0)) / 4095 * 100
     # Half of the Gaussian is clipped at zero: the mean of the rest is sigma / sqrt(2 pi).
     assert frame.mean().item() == pytest.approx(5.0 / (2 * math.pi) ** 0.5, rel=0.03)
+
+
+# Pixels and binning
+
+
+def test_a_pixel_records_the_mean_over_its_area():
+    intensity = torch.rand(2, 6, 9, generator=seeded(14))
+    camera = Camera(pixel=1.5)
+    assert camera.frame(9) == 6
+    assert camera.irradiance(intensity).shape == (2, 4, 6)
+    # The first pixel covers sample 0 and half of sample 1 along y, and the same along x.
+    weights = torch.tensor([1, 0.5]) / 1.5
+    expected = weights @ intensity[0, :2, :2] @ weights
+    assert camera.irradiance(intensity)[0, 0, 0].item() == pytest.approx(expected.item())
+
+
+def test_what_is_left_of_a_pixel_is_lost():
+    camera = Camera(pixel=3.0, binning=2)
+    assert camera.footprint == 6
+    assert [camera.frame(n) for n in (5, 6, 11, 12, 64)] == [0, 1, 1, 2, 10]
+    assert camera.expose(torch.rand(1, 64, 20, generator=seeded(15)), seeded(16)).shape == (1, 10, 3)
+
+
+@pytest.mark.parametrize("pixel", [0.1, 0.3, 1.1])
+def test_frames_count_whole_pixels_whatever_the_rounding(pixel):
+    assert Camera(pixel=pixel).frame(33) == round(33 / pixel)
+
+
+def test_binning_averages_grey_levels_and_their_noise():
+    """Four pixels of 100 electrons and 10 of read noise: the noise of their mean is half of one pixel's."""
+    one, four = Camera(100.0, 10.0, 6.0, 16), Camera(100.0, 10.0, 6.0, 16, binning=2)
+    flat = torch.ones(1, 256, 256)
+    single, binned = (electrons(c, c.expose(flat, seeded(17))) for c in (one, four))
+    assert binned.shape == (1, 128, 128)
+    assert single.std().item() == pytest.approx(math.sqrt(200), rel=0.02)
+    assert binned.std().item() == pytest.approx(math.sqrt(200) / 2, rel=0.02)
+    assert binned.mean().item() == pytest.approx(single.mean().item(), rel=1e-3)
+    assert torch.equal(Camera(binning=2).expose(flat, seeded(18)) % 1, torch.zeros(1, 128, 128))
+
+
+def test_a_large_pixel_blurs_the_speckle_before_the_noise():
+    """Contrast of a random pattern of single samples falls by the side of the pixel: 1/2."""
+    speckle = torch.empty(1, 512, 512).exponential_(generator=seeded(19))
+    light = Camera(pixel=2.0).irradiance(speckle)
+    assert (light.std() / light.mean()).item() == pytest.approx(0.5, rel=0.03)
+
+
+def test_the_standard_pixel_changes_no_bit():
+    intensity = torch.rand(2, 16, 16, generator=seeded(20))
+    assert Camera().irradiance(intensity) is intensity
+
+
+def test_gradients_of_the_irradiance():
+    intensity = torch.rand(1, 5, 6, dtype=torch.float64, generator=seeded(21)).requires_grad_()
+    assert torch.autograd.gradcheck(Camera(pixel=1.25, binning=2).irradiance, intensity)
+
+
+def test_refuses_a_pixel_larger_than_the_intensity():
+    with pytest.raises(ValueError, match=r"recorded pixel of 8 samples is larger than the intensity, \(16, 7\)"):
+        Camera(pixel=4, binning=2).expose(torch.ones(1, 16, 7), seeded())
+
+
+@pytest.mark.parametrize("setting", [{"pixel": 0.0}, {"pixel": math.inf}, {"pixel": math.nan}, {"binning": 0}])
+def test_refuses_no_pixel(setting):
+    with pytest.raises(ValueError, match="a camera needs pixel > 0 and binning >= 1"):
+        Camera(**setting)

@@ -7,7 +7,7 @@ from conftest import composed
 from spt.config import build
 from spt.heads import BinaryHead
 from spt.losses import DiceLoss
-from spt.metrics import pcc
+from spt.metrics import METRICS, pcc
 from spt.models import SpTUNet
 from spt.training.module import SpeckleModule
 
@@ -50,6 +50,28 @@ def test_validation_collects_the_metrics_of_the_named_split():
     assert it.scores["val_seen"].compute()["pcc"] == pytest.approx(expected.item(), abs=1e-6)  # type: ignore[operator]
 
 
+def test_validation_returns_the_images_for_the_callbacks():
+    it, data = module().eval(), batch()
+    assert torch.equal(it.validation_step(data, 0), it(data["speckle"]))  # type: ignore[arg-type]
+
+
+class Graded(BinaryHead):
+    """A head that reads something of its own from logits and encoded target."""
+
+    def logit_metrics(self, logits: torch.Tensor, encoded: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"top1": ((logits > 0).float() == encoded).flatten(1).double().mean(1)}
+
+
+def test_validation_collects_what_the_head_reads_from_the_logits():
+    it, data = module().eval(), batch()
+    it.head = Graded()
+    it.validation_step(data, 0)  # type: ignore[arg-type]
+    values = it.scores["val_seen"].compute()  # type: ignore[operator]
+    assert list(values) == [*METRICS, "top1"]
+    assert values["top1"] == values["accuracy"]
+    assert 0 < values["top1"] < 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["dice", "bce", "bce_dice", "npcc_bce"])
 def test_one_batch_overfits(loss: str):
@@ -58,7 +80,7 @@ def test_one_batch_overfits(loss: str):
         "data.source.train=8",
         "data.source.validation=8",
         "data.source.setup.window=32",
-        "data.source.setup.grid=64",
+        "data.source.setup.grid=96",
         "model.width=16",
         f"loss={loss}",
     )

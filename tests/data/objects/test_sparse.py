@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from spt.data.objects import GLYPHS, draw_glyph, draw_object, draw_strokes
+from spt.data.objects import GLYPHS, SPLITS, SparseObjects, draw_glyph, draw_object, draw_strokes
 
 SIZES = [32, 64, 100]
 
@@ -136,3 +136,30 @@ def test_only_the_given_glyphs_are_drawn():
         image = draw_object(64, "QZ", 1.0, rng)
         twin.random()
         assert np.array_equal(image, draw_glyph("QZ"[twin.integers(2)], 64, twin))
+
+
+def test_an_object_depends_on_seed_split_and_number_alone():
+    objects = SparseObjects()
+    some = objects.draw("train", [5, 2], 32, 0)
+    assert np.array_equal(some, objects.draw("train", range(6), 32, 0)[[5, 2]])
+    assert not np.array_equal(some, objects.draw("train", [5, 2], 32, 1))
+    assert not np.array_equal(some, objects.draw("val_seen", [5, 2], 32, 0))
+
+
+def test_no_object_is_in_two_splits_and_no_number_is_given_twice():
+    objects = SparseObjects()
+    images = [image.tobytes() for split in SPLITS for image in objects.draw(split, range(30), 64, 0)]
+    assert len(set(images)) == 120
+    assert len({name for split in SPLITS for name in objects.identify(split, range(30), 0)}) == 120
+
+
+@pytest.mark.parametrize("glyphs", ["", "A?", GLYPHS])
+def test_held_out_glyphs_that_leave_nothing_or_are_unknown(glyphs):
+    with pytest.raises(ValueError, match=r"data.source.objects.held_out = .* must name some, not all"):
+        SparseObjects(held_out=glyphs)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_glyph_share_out_of_range(share):
+    with pytest.raises(ValueError, match=r"data.source.objects.glyph_share must lie in \(0, 1\]"):
+        SparseObjects(glyph_share=share)

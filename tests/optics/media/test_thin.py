@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from spt.optics import ThinDiffuser, propagate
+from spt.optics import ThinDiffuser, effective_grit, propagate
 
 WAVELENGTH = 532e-9
 
@@ -182,3 +182,40 @@ def test_refuses_a_negative_phase(sigma_phi):
 def test_refuses_a_length_that_is_not_positive(length):
     with pytest.raises(ValueError, match="correlation_length must be a positive length"):
         ThinDiffuser(1.0, length)
+
+
+# Effective grits
+
+
+@pytest.mark.parametrize(
+    ("grit", "degrees", "sigma_phi", "length_um"),
+    [(120, 0.30, 3, 69), (220, 0.22, 3, 94), (600, 0.14, 2.5, 123), (1500, 0.09, 2, 152)],
+)
+def test_effective_grits(grit, degrees, sigma_phi, length_um):
+    diffuser = effective_grit(grit)
+    assert math.degrees(diffuser.scattering_angle(WAVELENGTH)) == pytest.approx(degrees)
+    assert diffuser.sigma_phi == sigma_phi
+    assert diffuser.correlation_length == pytest.approx(length_um * 1e-6, abs=0.6e-6)
+
+
+def test_an_effective_grit_keeps_its_angle_at_another_wavelength():
+    assert effective_grit(220, 633e-9).scattering_angle(633e-9) == pytest.approx(math.radians(0.22))
+
+
+def test_spread_is_the_rms_radius_of_a_point():
+    """A narrow beam on many screens, 4 mm behind: the second moment of the mean intensity, and its own width."""
+    diffuser, pitch, distance = ThinDiffuser(2.0, 30e-6), 4e-6, 4e-3
+    assert diffuser.spread(distance, WAVELENGTH) == pytest.approx(diffuser.scattering_angle(WAVELENGTH) * distance)
+    x = (torch.arange(192) - 95.5) * pitch
+    beam = torch.exp(-(x[:, None] ** 2 + x**2) / (80e-6) ** 2)
+    screens = diffuser.draw(64, (192, 192), pitch, seeded(10))
+    light = propagate(torch.polar(beam.expand_as(screens), screens), distance, pitch, WAVELENGTH).abs().square()
+    rms = ((light.sum((0, 1)) * x**2).sum() / light.sum()).sqrt().item()
+    # The beam alone: w / 2, grown by its own diffraction.
+    alone = 40e-6 * math.hypot(1, distance * WAVELENGTH / (math.pi * (80e-6) ** 2))
+    assert rms == pytest.approx(math.hypot(alone, diffuser.spread(distance, WAVELENGTH)), rel=0.05)
+
+
+def test_refuses_a_grit_without_preset():
+    with pytest.raises(ValueError, match=r"no effective diffuser for grit 80; there are \[120, 220, 600, 1500\]"):
+        effective_grit(80)

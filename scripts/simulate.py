@@ -1,0 +1,54 @@
+"""Write a simulated data set as one HDF5 file, which ``data=hdf5 data.source.path=file.h5`` reads.
+
+python scripts/simulate.py data=weak_scatter out=weak.h5
+
+Interrupted, the same command goes on where it stopped.
+"""
+
+import signal
+from pathlib import Path
+from types import FrameType
+
+import hydra
+from omegaconf import DictConfig
+
+import spt  # noqa: F401  registers the typed root
+from spt.command import Interrupted, guarded
+
+
+def simulate(cfg: DictConfig) -> None:
+    """Build the source and write its pairs.
+
+    Raises:
+        ValueError: if no file is named, or the data are not simulated.
+    """
+    from spt.config import build
+    from spt.data.hdf5_writer import write_set
+    from spt.data.simulated import SimulatedSpeckles
+
+    if cfg.out is None:
+        raise ValueError("out= is missing: name the file to write, for example out=weak.h5.")
+    source = build(cfg.data).source
+    if not isinstance(source, SimulatedSpeckles):
+        raise ValueError(f"{type(source).__name__} reads pairs that are there already; choose simulated data, data=….")
+    path = Path(cfg.out)
+    write_set(path, source)
+    pairs = ", ".join(f"{split} {count}" for split, count in source.counts.items())
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Pairs: {pairs}. Train on it: data=hdf5 data.source.path={path}")
+
+
+def interrupt(number: int, frame: FrameType | None) -> None:
+    """Leave on SIGINT and SIGTERM; what was finished is in the part file already."""
+    raise Interrupted("Interrupted; the same command goes on where it stopped.", 128 + number)
+
+
+@hydra.main(version_base="1.3", config_path="../configs", config_name="simulate")
+def main(cfg: DictConfig) -> None:
+    """Enter from the command line."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    guarded(lambda: simulate(cfg))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Binary patterns: how the lit pixels of prediction and target overlap, one value an image.
+
+Both images are thresholded: A and B are the pixels of prediction and target at or above the threshold. One rule for
+every metric where a set is empty: both empty counts 1, one empty and the other not counts 0.
+"""
+
+from jaxtyping import Float
+from torch import Tensor
+
+from spt.shapes import same_shape
+
+
+def ji(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5) -> Float[Tensor, " b"]:
+    """Jaccard index per image, |A and B| / |A or B|; 1 where both are empty.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: Jaccard (1912). Differs: nothing.
+    """
+    both, lit, true = _counts(pred, target, threshold)
+    return _share(both, lit + true - both, lit + true)
+
+
+def dice(
+    pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5
+) -> Float[Tensor, " b"]:
+    """Dice coefficient per image, 2 |A and B| / (|A| + |B|); 1 where both are empty. Equals 2 JI / (1 + JI).
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: Dice, Ecology 26, 297 (1945). Differs: nothing.
+    """
+    both, lit, true = _counts(pred, target, threshold)
+    return _share(2 * both, lit + true, lit + true)
+
+
+def precision(
+    pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5
+) -> Float[Tensor, " b"]:
+    """Share of the predicted pixels that are true, per image, |A and B| / |A|; if A is empty, 1 only where B is too.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the definition. Differs: the empty prediction, where the fraction is undefined.
+    """
+    both, lit, true = _counts(pred, target, threshold)
+    return _share(both, lit, lit + true)
+
+
+def recall(
+    pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5
+) -> Float[Tensor, " b"]:
+    """Share of the true pixels that were predicted, per image, |A and B| / |B|; if B is empty, 1 only where A is too.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the definition. Differs: the empty target, where the fraction is undefined.
+    """
+    both, lit, true = _counts(pred, target, threshold)
+    return _share(both, true, lit + true)
+
+
+def accuracy(
+    pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], threshold: float = 0.5
+) -> Float[Tensor, " b"]:
+    """Share of the pixels that are in both A and B or in neither, per image.
+
+    Raises:
+        ValueError: if the shapes differ.
+    Source: the definition. Differs: nothing.
+    """
+    both, lit, true = _counts(pred, target, threshold)
+    return 1 - (lit + true - 2 * both).double() / pred[0].numel()
+
+
+def _counts(pred: Tensor, target: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Count A and B, A, and B."""
+    same_shape(pred, target, "pred")
+    p, t = (image.flatten(1) >= threshold for image in (pred, target))
+    return (p & t).sum(1), p.sum(1), t.sum(1)
+
+
+def _share(part: Tensor, whole: Tensor, lit: Tensor) -> Tensor:
+    return (part.double() / whole.clamp(min=1)).masked_fill(lit == 0, 1.0)

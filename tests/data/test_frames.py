@@ -1,0 +1,91 @@
+"""Frames without objects: every format reads back exactly; what cannot be read is named."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from spt.data.frames import read_frames
+
+RNG = np.random.default_rng(0)
+BYTES = RNG.integers(0, 256, (3, 18, 20)).astype(np.uint8)
+
+
+def saved(folder, name, array):
+    path = folder / name
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        np.savez(path, speckle=array)
+    else:
+        Image.fromarray(array).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_an_array_file(tmp_path, name):
+    frames = read_frames(saved(tmp_path, name, BYTES))
+    assert frames.dtype == torch.uint8
+    assert np.array_equal(frames, BYTES)
+
+
+@pytest.mark.parametrize("array", [BYTES[..., None], BYTES[:1], BYTES[0], BYTES.astype(">u2"), BYTES / 255.0])
+def test_shapes_and_types_of_an_array(tmp_path, array):
+    frames = read_frames(saved(tmp_path, "a.npy", array))
+    assert frames.ndim == 3
+    assert np.allclose(frames, array.reshape(-1, 18, 20))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_a_folder_of_images_in_the_order_of_their_names(tmp_path, suffix):
+    for name, frame in zip("bca", BYTES, strict=True):
+        saved(tmp_path, name + suffix, frame)
+    (tmp_path / "notes.txt").write_text("not a frame")
+    assert np.array_equal(read_frames(tmp_path), BYTES[[2, 0, 1]])
+
+
+def test_sixteen_bits_are_kept(tmp_path):
+    frame = RNG.integers(0, 65536, (18, 20)).astype(np.uint16)
+    assert np.array_equal(read_frames(saved(tmp_path, "a.png", frame))[0], frame)
+
+
+def test_array_files_of_a_folder_are_joined(tmp_path):
+    saved(tmp_path, "1.npy", BYTES[:2])
+    saved(tmp_path, "2.npy", BYTES[2:])
+    assert np.array_equal(read_frames(tmp_path), BYTES)
+
+
+def refused(path, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        read_frames(path)
+
+
+def test_what_is_not_there(tmp_path):
+    refused(tmp_path / "none", FileNotFoundError, f"{tmp_path / 'none'} is not there. Check frames=….")
+    refused(tmp_path, FileNotFoundError, f"{tmp_path} holds no .bmp, .png, .tif, .tiff, .npy, .npz file")
+
+
+def test_what_cannot_be_read(tmp_path):
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "b.png").write_bytes(b"picture")
+    refused(tmp_path / "a.npy", ValueError, "a.npy cannot be read as .npy")
+    refused(tmp_path / "b.png", ValueError, "b.png cannot be read as an image")
+
+
+def test_what_is_no_frame(tmp_path):
+    colour = saved(tmp_path, "a.png", np.zeros((8, 8, 3), np.uint8))
+    refused(colour, ValueError, "a.png is a colour image (RGB). Save frames with one channel")
+    field = saved(tmp_path, "b.npy", np.ones((2, 8, 8), np.complex64))
+    refused(
+        field, ValueError, "expected real frames (n, h, w), (n, h, w, 1) or (h, w), got complex64 of shape (2, 8, 8)"
+    )
+    volume = saved(tmp_path, "c.npy", np.ones((2, 8, 8, 3)))
+    refused(volume, ValueError, "got float64 of shape (2, 8, 8, 3)")
+
+
+def test_frames_of_different_sizes(tmp_path):
+    saved(tmp_path, "1.npy", BYTES)
+    saved(tmp_path, "2.npy", BYTES[:, :16])
+    refused(tmp_path, ValueError, "2.npy: frames of (16, 20) px, but 1.npy has (18, 20)")

@@ -1,0 +1,89 @@
+"""The command: a table, a figure and words for frames and a data set, the real sets; or one line of error."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import ROOT, TINY
+from hydra import compose, initialize_config_dir
+
+from spt.config import build
+from spt.evaluation.speckle.checks import Limits
+from spt.evaluation.speckle.measured import by_diffuser, measure, one_split
+
+SMALL = [override for override in TINY if override.startswith("data.source")]
+
+
+def inspect(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "inspect_speckle.py"), *arguments],
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def composed(*overrides: str):
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        return compose("inspect_speckle", list(overrides))
+
+
+def test_limits_of_the_configuration_are_the_codes():
+    assert build(composed().limits) == Limits()
+
+
+def test_the_set_to_compare_with_is_another_choice_of_data():
+    cfg = composed("data=simulated", "data@against=like_220grit")
+    assert cfg.against.source.setup.window == 256
+    assert cfg.data.source.setup.window == 64
+
+
+def test_frames_without_objects_beside_a_simulated_set(tmp_path):
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).exponential(size=(10, 32, 32)))
+    against = ["data@against=simulated", *(override.replace("data.", "against.") for override in SMALL)]
+    done = inspect(
+        f"frames={tmp_path / 'mine.npy'}", *against, "split=all", "limit=8", "pitch=4e-6", f"out={tmp_path / 'out'}"
+    )
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / "out" / "speckle_statistics.md").read_text()
+    assert table.startswith("|  | mine.npy | simulated, 9 diffusers |")
+    assert "| frames | 8 of 32x32 px | 8 of 32x32 px |" in table
+    assert "| grain FWHM y, x in µm |" in table
+    assert "mine.npy: grain 0.6 px is below 1 px: the speckle is not resolved. Magnify." in done.stdout
+    assert (tmp_path / "out" / "speckle_statistics.png").stat().st_size > 10_000
+
+
+def test_one_line_of_error(tmp_path):
+    done = inspect("limit=0", f"out={tmp_path / 'out'}")
+    assert done.returncode == 2
+    assert done.stderr.endswith("Error: limit must be at least 1 and pitch positive [m], got 0 and None.\n")
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_real_and_tuned_sets_agree(real_data, cache):
+    """What docs/optics.md prints: contrast and grain of the three real diffusers, and of the set tuned to them."""
+    small = ["data@against=like_220grit", "against.source.train=6", "against.source.validation=1"]
+    cfg = composed("data=real_220grit", *small)
+    sets = []
+    for node in (cfg.data, cfg.against):
+        data = build(node)
+        data.prepare_data()
+        data.setup()
+        sets.append([measure(frames) for frames in by_diffuser(one_split(data.splits, "all"), 48)])
+    real, tuned = sets
+    assert len(real) == len(tuned) == 3
+    for s in real:
+        assert s.flat_contrast.mean().item() == pytest.approx(0.74, abs=0.03)
+        assert s.grain == pytest.approx((1.74, 2.1), abs=0.25)
+        assert s.uniformity == pytest.approx(0.10, abs=0.03)
+        assert abs(s.leak.excess) < 0.05
+    tuned = tuned[0]
+    assert tuned.flat_contrast.mean().item() == pytest.approx(0.73, abs=0.03)
+    assert tuned.grain == pytest.approx((1.95, 1.95), abs=0.15)
+    assert tuned.uniformity == pytest.approx(0.11, abs=0.03)
