@@ -3,8 +3,9 @@
 import importlib
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,29 @@ class ExportConfig:
 
 
 @dataclass
+class ComplexityConfig:
+    """What `configs/complexity.yaml` may hold."""
+
+    models: Any = "all"
+    model: Any = None
+    head: dict[str, Any] = MISSING
+    size: Any = 256
+    batch: int = 2
+    survey: bool = False
+    layers: bool = False
+    depth: int = 2
+    scaling: bool = False
+    timing: bool = False
+    compiled: bool = True
+    threads: Any = None
+    max_batch: int = 16
+    repeats: int = 15
+    device: str = "cpu"
+    layer_types: Any = None
+    out: str = "outputs/complexity"
+
+
+@dataclass
 class InspectSpeckleConfig:
     """What `configs/inspect_speckle.yaml` may hold."""
 
@@ -84,6 +108,7 @@ class SimulateConfig:
 
 
 ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+ConfigStore.instance().store(name="complexity_schema", node=ComplexityConfig)
 ConfigStore.instance().store(name="export_schema", node=ExportConfig)
 ConfigStore.instance().store(name="inspect_speckle_schema", node=InspectSpeckleConfig)
 ConfigStore.instance().store(name="simulate_schema", node=SimulateConfig)
@@ -121,6 +146,28 @@ def build(node: DictConfig, **parts: Any) -> Any:
     from hydra.utils import instantiate
 
     return instantiate(node, _convert_="all", **parts)
+
+
+def network_builders(config: DictConfig) -> dict[str, Callable[[], Any]]:
+    """Networks by their config names: the chosen ``model=``, else those that ``models=`` lists, or all.
+
+    Each is composed as training composes it, with the head that it brings.
+
+    Raises:
+        ValueError: if a name is no file of `configs/model`.
+    """
+    from hydra import compose
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+
+    if config.model is not None:
+        return {str(HydraConfig.get().runtime.choices["model"]): partial(build, config.model)}
+    known = GlobalHydra.instance().config_loader().get_group_options("model")
+    names = known if config.models == "all" else [config.models] if isinstance(config.models, str) else config.models
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"models: no configs/model/{unknown[0]}.yaml. There are {', '.join(known)}, or all.")
+    return {name: partial(build, compose("train", [f"model={name}"])["model"]) for name in names}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,200 @@
+"""What one operator of torch's dispatcher costs: multiply-accumulates, other operations, and the line it stands in."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.utils._pytree import tree_leaves
+
+aten = torch.ops.aten
+
+PRODUCTS = (
+    "convolution",
+    "dilated convolution",
+    "transposed convolution",
+    "linear",
+    "matmul",
+    "attention",
+    "recurrent",
+)
+OTHERS = ("fft", "interpolation", "normalisation", "activation", "pooling", "arithmetic", "reduction")
+MOVEMENT = "movement"
+"""Copies, views, concatenations, tensors filled with a constant: bytes, but no arithmetic."""
+
+
+class Work(NamedTuple):
+    """Cost of one call of an operator.
+
+    Args:
+        category: one of :data:`PRODUCTS`, :data:`OTHERS` or :data:`MOVEMENT`.
+        macs: multiply-accumulates of matrix products; a bias is where the accumulator starts and costs nothing more.
+        other: every other floating-point operation.
+        bias: outputs that a bias is added to, for conventions that count these additions.
+    """
+
+    category: str
+    macs: int = 0
+    other: int = 0
+    bias: int = 0
+
+
+Rule = Callable[[Sequence[Any], Any], Work]
+
+
+def convolution(args: Sequence[Any], out: Tensor) -> Work:
+    """Each output element has one multiply-accumulate per weight of its filter; transposed: each input element."""
+    x, weight, transposed = args[0], args[1], args[6]
+    bias = out.numel() if args[2] is not None else 0
+    if transposed:
+        return Work("transposed convolution", x.numel() * weight[0].numel(), bias=bias)
+    kind = "dilated convolution" if any(d != 1 for d in args[5]) else "convolution"
+    return Work(kind, out.numel() * weight[0].numel(), bias=bias)
+
+
+def linear(args: Sequence[Any], out: Tensor) -> Work:
+    """``x W^T``: one multiply-accumulate per output element and input feature."""
+    bias = out.numel() if len(args) > 2 and args[2] is not None else 0
+    return Work("linear", out.numel() * args[1].shape[-1], bias=bias)
+
+
+def product(factor: int) -> Rule:
+    """Matrix product whose left matrix is the argument ``factor``."""
+    return lambda args, out: Work("matmul", out.numel() * args[factor].shape[-1])
+
+
+def attention(args: Sequence[Any], out: Tensor) -> Work:
+    """``softmax(q k^T) v``: two matrix products; scale and softmax are six operations per weight."""
+    q, k = args[0], args[1]
+    weights = q.numel() // q.shape[-1] * k.shape[-2]
+    return Work("attention", weights * q.shape[-1] + out.numel() * k.shape[-2], 6 * weights)
+
+
+def recurrent(args: Sequence[Any], out: Any) -> Work:
+    """oneDNN's LSTM layer: four gates, each a product with the input and one with the state."""
+    x, w_input, w_state = args[0], args[1], args[2]
+    steps = x.numel() // x.shape[-1]
+    return Work("recurrent", steps * (w_input.numel() + w_state.numel()), steps * 9 * w_state.shape[-1])
+
+
+def fft(args: Sequence[Any], out: Tensor) -> Work:
+    """5 N log2 N for a complex transform of N points, half of it where one side is real."""
+    larger = max((args[0], out), key=Tensor.numel)
+    n = math.prod(larger.shape[d] for d in args[1])
+    real = not (args[0].is_complex() and out.is_complex())
+    return Work("fft", 0, round((2.5 if real else 5) * larger.numel() * math.log2(max(n, 1))))
+
+
+def interpolation(neighbours: int) -> Rule:
+    """Weighted sum of the neighbours of every output element: as many products, one sum fewer."""
+    return lambda args, out: Work("interpolation", 0, max(0, 2 * neighbours - 1) * out.numel())
+
+
+def batch_norm(args: Sequence[Any], out: Any) -> Work:
+    """Scale and shift by stored statistics; with statistics of the batch also the sums of x and of its square."""
+    return Work("normalisation", 0, (5 if args[5] else 2) * args[0].numel())
+
+
+def normalisation(args: Sequence[Any], out: Any) -> Work:
+    """Sums of x and of its square (3), scale and shift (2)."""
+    return Work("normalisation", 0, 5 * args[0].numel())
+
+
+def pooling(args: Sequence[Any], out: Any) -> Work:
+    """One operation per element of every window."""
+    out = out[0] if isinstance(out, tuple) else out
+    kernel = args[1] if len(args[1]) > 1 else args[1] * (args[0].ndim - 2)
+    return Work("pooling", 0, out.numel() * math.prod(kernel))
+
+
+def adaptive_pooling(args: Sequence[Any], out: Any) -> Work:
+    """Every input element once: exact where the windows do not overlap."""
+    return Work("pooling", 0, args[0].numel())
+
+
+def per_output(category: str, operations: int = 1) -> Rule:
+    """So many operations for every element that comes out."""
+    return lambda args, out: Work(category, 0, operations * _first(out).numel())
+
+
+def per_input(category: str) -> Rule:
+    """One operation for every element that goes in."""
+    return lambda args, out: Work(category, 0, _first(args).numel())
+
+
+def no_arithmetic(args: Sequence[Any], out: Any) -> Work:
+    """Nothing is computed."""
+    return Work(MOVEMENT)
+
+
+def _first(values: Any) -> Tensor:
+    return next(leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
+
+
+def _table(names: str, rule: Rule) -> dict[str, Rule]:
+    return dict.fromkeys(names.split(), rule)
+
+
+RULES: dict[str, Rule] = {
+    **_table("convolution _convolution", convolution),
+    **_table("linear", linear),
+    **_table("mm bmm mv dot", product(0)),
+    **_table("addmm baddbmm addmv addbmm", product(1)),
+    **_table("scaled_dot_product_attention", attention),
+    **_table("mkldnn_rnn_layer", recurrent),
+    **_table("_fft_c2c _fft_r2c _fft_c2r", fft),
+    **_table("upsample_linear1d", interpolation(2)),
+    **_table("upsample_bilinear2d _upsample_bilinear2d_aa grid_sampler_2d", interpolation(4)),
+    **_table("upsample_trilinear3d grid_sampler_3d", interpolation(8)),
+    **_table("upsample_bicubic2d _upsample_bicubic2d_aa", interpolation(16)),
+    **_table("upsample_nearest1d upsample_nearest2d upsample_nearest3d", interpolation(0)),
+    **_table("_upsample_nearest_exact1d _upsample_nearest_exact2d", interpolation(0)),
+    **_table("batch_norm", batch_norm),
+    **_table("layer_norm native_layer_norm group_norm native_group_norm instance_norm rms_norm", normalisation),
+    **_table("max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d", pooling),
+    **_table("_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool2d adaptive_avg_pool1d", adaptive_pooling),
+    **_table("adaptive_max_pool2d adaptive_max_pool3d adaptive_max_pool1d", adaptive_pooling),
+    **_table("_softmax _log_softmax", per_output("activation", 5)),
+    **_table("relu relu6 leaky_relu prelu _prelu_kernel rrelu threshold hardtanh", per_output("activation")),
+    **_table("sigmoid hardsigmoid tanh gelu elu celu selu mish softplus log_sigmoid", per_output("activation")),
+    **_table("silu hardswish glu", per_output("activation", 2)),
+    **_table("sum mean amax amin max min prod var std var_mean std_mean argmax argmin any all", per_input("reduction")),
+    **_table("linalg_vector_norm norm cumsum cumprod logsumexp", per_input("reduction")),
+    **_table(
+        "cat stack clone copy _to_copy contiguous constant_pad_nd reflection_pad1d reflection_pad2d", no_arithmetic
+    ),
+    **_table(
+        "replication_pad1d replication_pad2d roll flip index index_select gather scatter embedding", no_arithmetic
+    ),
+    **_table("empty zeros ones full new_zeros new_ones new_full new_empty zeros_like ones_like", no_arithmetic),
+    **_table("full_like empty_like arange linspace scalar_tensor lift_fresh_copy lift_fresh eye", no_arithmetic),
+    **_table("_unsafe_view _unsafe_index dropout feature_dropout alpha_dropout repeat fill zero", no_arithmetic),
+    **_table("im2col unfold channel_shuffle pixel_shuffle pixel_unshuffle masked_fill where tril triu", no_arithmetic),
+    **_table("_local_scalar_dense item is_same_size _assert_async _linalg_check_errors", no_arithmetic),
+}
+"""Operator of ``torch.ops.aten``, without the underscore of its in-place twin, to its cost.
+
+Operations per element: an activation 1 (with a product by the input 2, softmax 5), batch normalisation 2 on stored
+statistics and else 5, layer and group normalisation 5, pooling 1 per element of the window, arithmetic 1, whatever the
+function. Bilinear interpolation: 4 products and 3 sums.
+"""
+
+
+def name_of(func: OpOverload) -> str:
+    """Return the operator's name as :data:`RULES` has it, or with its namespace where it is not torch's own."""
+    name = func._schema.name
+    short = name.removeprefix("aten::")
+    in_place = func._schema.is_mutable and short.endswith("_") and not short.endswith("__")
+    return short.rstrip("_") if in_place else short
+
+
+def rule_for(func: OpOverload) -> Rule | None:
+    """Return the cost of an operator, or None where nobody has said what it costs."""
+    rule = RULES.get(name_of(func))
+    if rule is None and func.is_view:
+        return no_arithmetic
+    if rule is None and torch.Tag.pointwise in func.tags:
+        return per_output("arithmetic")
+    return rule
