@@ -97,7 +97,9 @@ def test_heads_are_known_by_the_names_of_their_configurations():
     assert [head.name for head in HEADS] == ["binary", "two_class", "grey_levels", "multi_label"]
 
 
-@pytest.mark.parametrize(("head", "activation"), zip(HEADS, ["sigmoid", "softmax", "softmax", "sigmoid"], strict=True))
+@pytest.mark.parametrize(
+    ("head", "activation"), list(zip(HEADS, ["sigmoid", "softmax", "softmax", "sigmoid"], strict=True))
+)
 def test_every_head_says_how_its_logits_are_read(head, activation):
     assert head().activation == activation
     other = "softmax" if activation == "sigmoid" else "sigmoid"
@@ -210,7 +212,7 @@ def test_the_image_is_the_mean_probability():
 # What heads offer to the judges ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("head", "lit"), zip(HEADS, [True, True, False, False], strict=True))
+@pytest.mark.parametrize(("head", "lit"), list(zip(HEADS, [True, True, False, False], strict=True)))
 def test_only_heads_whose_image_is_the_probability_of_light_are_calibrated(head, lit):
     assert gives_probabilities(head()) == lit
 

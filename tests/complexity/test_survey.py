@@ -65,5 +65,6 @@ def test_every_row():
     far = {row["model"] for row in measured if abs(row["GMAC"] / row["GMAC printed"] - 1) > 0.02}
     assert far == {"squeezenet1_1"}
     assert all(row["remark"] for row in measured if row["model"] in far)
-    assert all(abs(row["+ modules"] / row["GMAC printed"] - 1) <= 0.008 for row in measured)
+    # Within 0.71 %, and half a digit of the sheet's own rounding.
+    assert all(abs(row["+ modules"] - row["GMAC printed"]) <= 0.0071 * row["GMAC printed"] + 5e-4 for row in measured)
     assert [row["difference"] for row in exact.rows] == [0, 0, 0]

@@ -75,7 +75,7 @@ def test_validation_collects_what_the_head_reads_from_the_logits():
 @pytest.mark.slow
 @pytest.mark.parametrize("loss", ["dice", "bce", "bce_dice", "npcc_bce"])
 def test_one_batch_overfits(loss: str):
-    """Eight simulated pairs at 32 px are learnt by heart: PCC above .95 on the batch itself."""
+    """Eight simulated pairs at 32 px are learnt by heart within 600 steps: PCC above .95 on the batch itself."""
     cfg = composed(
         "data.source.train=8",
         "data.source.validation=8",
@@ -89,10 +89,12 @@ def test_one_batch_overfits(loss: str):
     pairs = data.splits["train"]
     speckle, target = data.preparation(pairs.speckle[:, None]), pairs.images()
     model, criterion = build(cfg.model), build(cfg.loss)
-    optimizer = torch.optim.AdamW(model.parameters(), 3e-3)
-    for _ in range(150):
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3)
+    for step in range(600):
         optimizer.zero_grad()
-        criterion(model(speckle), target).backward()
+        logits = model(speckle)
+        criterion(logits, target).backward()
+        if step % 25 == 0 and pcc(logits.detach().sigmoid(), target).mean() > 0.95:
+            return
         optimizer.step()
-    with torch.no_grad():
-        assert pcc(model(speckle).sigmoid(), target).mean() > 0.95
+    pytest.fail("600 steps were not enough")
