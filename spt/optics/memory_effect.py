@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.optics.forward import phase_factor
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 from spt.optics.motion import moved
 from spt.optics.propagation import propagate
@@ -55,7 +56,7 @@ def simulated_shift(
 
     def speckle(shift: float) -> Tensor:
         phase = moved(screens, (0, shift / pitch))
-        return propagate(torch.polar(torch.ones_like(phase), phase), distance, pitch, wavelength).abs().square()
+        return propagate(phase_factor(phase), distance, pitch, wavelength).abs().square()
 
     still = speckle(0)
     return torch.stack([shifted_correlation(still, speckle(shift), 1)[:, 0] for shift in shifts])
@@ -87,9 +88,9 @@ def simulated_tilt(
 
     def speckle(tilt: int) -> Tensor:
         ramp = 2 * math.pi * tilt / grid * torch.arange(grid, dtype=screens.dtype, device=screens.device)
-        field = torch.polar(torch.ones_like(ramp), ramp).expand(count, grid, grid)
+        field = phase_factor(ramp).expand(count, grid, grid)
         for k in range(diffuser.slices):
-            field = field * torch.polar(torch.ones_like(screens[:, k]), screens[:, k])
+            field = field * phase_factor(screens[:, k])
             step = diffuser.spacing if k + 1 < diffuser.slices else distance
             field = propagate(field, step, pitch, wavelength)
         return field.abs().square()
