@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from spt.command import guarded
+from spt.run.command import guarded
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -114,7 +114,7 @@ def _attention(case: dict[str, Any]) -> dict[str, Any]:
 def _losses(case: dict[str, Any]) -> dict[str, Any]:
     """Every loss that goes with a head, in one process: importing SMP and MONAI takes longer than measuring."""
     from spt.complexity.loss_timing import measure_loss
-    from spt.config import build
+    from spt.run.building import build
 
     head = case.pop("head")
     rows = []
@@ -140,7 +140,7 @@ def _optics(sizes: list[int], repeats: int) -> str:
 
 def _simulation(case: dict[str, Any]) -> dict[str, Any]:
     from spt.complexity.simulation_timing import measure_simulation
-    from spt.config import build
+    from spt.run.building import build
 
     source = build(_composed().data.source)
     return measure_simulation(source.setup, source.camera, **case)
@@ -148,7 +148,7 @@ def _simulation(case: dict[str, Any]) -> dict[str, Any]:
 
 def _share(case: dict[str, Any]) -> dict[str, Any]:
     from spt.complexity.simulation_timing import measure_share
-    from spt.config import build
+    from spt.run.building import build
 
     source = build(_composed().data.source)
     return measure_share(source.setup, source.camera, _model("spt_unet"), batch=16, **case)
@@ -173,7 +173,7 @@ def _starts(case: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from spt.complexity.start_timing import measure_online, measure_starts
-    from spt.config import build
+    from spt.run.building import build
     from spt.data.online import OnlinePairs
 
     with tempfile.TemporaryDirectory() as cache:
@@ -192,7 +192,7 @@ def _starts(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def _model(name: str) -> Any:
-    from spt.config import build
+    from spt.run.building import build
 
     return build(_composed(f"model={name}").model)
 

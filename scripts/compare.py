@@ -7,7 +7,7 @@ python scripts/compare.py outputs/a outputs/b --metrics pcc psnr
 import argparse
 from pathlib import Path
 
-from spt.command import guarded
+from spt.run.command import guarded
 
 
 def main() -> None:

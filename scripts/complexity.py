@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
-from spt.command import guarded
+from spt.run.command import guarded
 
 
 def report(cfg: DictConfig) -> None:
@@ -22,7 +22,7 @@ def report(cfg: DictConfig) -> None:
 
     from spt.complexity.reports import Settings, command, sheets_of
     from spt.complexity.sheet import show, to_tensorboard, write
-    from spt.config import network_builders
+    from spt.run.building import network_builders
     from spt.evaluation.report import markdown
 
     settings, out = Settings.checked(cfg), Path(cfg.out)

@@ -7,7 +7,7 @@ python train.py model=deep_speckle loss=ce weights=out.ckpt
 import argparse
 from pathlib import Path
 
-from spt.command import guarded
+from spt.run.command import guarded
 
 
 def main() -> None:

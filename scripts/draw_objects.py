@@ -7,7 +7,7 @@ SPT_DATA=/folder python scripts/draw_objects.py mnist omniglot --out stored.png
 import argparse
 from pathlib import Path
 
-from spt.command import guarded
+from spt.run.command import guarded
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -34,7 +34,7 @@ def draw(families: list[str], size: int, count: int, seed: int, out: Path) -> No
     import numpy as np
     from hydra import compose, initialize_config_dir
 
-    from spt.config import build
+    from spt.run.building import build
     from spt.evaluation.pictures import save
 
     if min(size, count) < 1:

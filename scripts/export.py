@@ -9,25 +9,26 @@ import hydra
 from omegaconf import DictConfig, ListConfig
 
 import spt  # noqa: F401  registers the typed root
-from spt.command import guarded
+from spt.run.command import guarded
 
 
 def export_run(cfg: DictConfig) -> None:
     """Rebuild the run's network, export it, check the file.
 
     Raises:
-        ValueError: if no run is named, or the size is neither a side nor [height, width].
+        InvalidValue: if no run is named, or the size is neither a side nor [height, width].
     """
-    from spt.evaluation.export import SUFFIXES, Reconstruction, export
-    from spt.training.trained import open_trained
+    from spt.errors import InvalidValue
+    from spt.run.export import SUFFIXES, Reconstruction, export
+    from spt.run.trained import open_trained
 
     if cfg.run is None:
-        raise ValueError("run= is missing: name a run folder, for example run=outputs/2026-11-25/04-32-22_….")
+        raise InvalidValue("run= is missing: name a run folder, for example run=outputs/2026-11-25/04-32-22_….")
     trained = open_trained(Path(cfg.run))
     size = trained.size if cfg.size is None else cfg.size
     sides = tuple(size) if isinstance(size, ListConfig) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise ValueError(f"size must be a side in px or [height, width], got {size}.")
+        raise InvalidValue(f"size must be a side in px or [height, width], got {size}.")
     name = f"{sides[0]}x{sides[1]}{SUFFIXES.get(cfg.format, '')}"
     path = Path(cfg.out) if cfg.out else trained.folder.path / "export" / name
     reconstruction = Reconstruction(trained.model, trained.head, trained.preparation).eval()

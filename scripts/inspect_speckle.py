@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
-from spt.command import guarded
+from spt.run.command import guarded
 
 
 def inspect_speckle(cfg: DictConfig) -> None:
@@ -21,7 +21,7 @@ def inspect_speckle(cfg: DictConfig) -> None:
     Raises:
         ValueError: if ``limit`` or ``pitch`` is out of range.
     """
-    from spt.config import build
+    from spt.run.building import build
     from spt.data.frames import read_frames
     from spt.evaluation.speckle.measured import Frames, by_diffuser, one_split
     from spt.evaluation.speckle.report import report

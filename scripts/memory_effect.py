@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spt.command import guarded
+from spt.run.command import guarded
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ import hydra
 from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
-from spt.command import Interrupted, guarded
+from spt.run.command import Interrupted, guarded
 
 
 def simulate(cfg: DictConfig) -> None:
@@ -22,7 +22,7 @@ def simulate(cfg: DictConfig) -> None:
     Raises:
         ValueError: if no file is named, or the data are not simulated.
     """
-    from spt.config import build
+    from spt.run.building import build
     from spt.data.hdf5_writer import write_set
     from spt.data.simulated import SimulatedSpeckles
 

@@ -27,7 +27,14 @@ class Head(Protocol):
         """Return the logits of an image that has the value ``share`` everywhere."""
 
 
-class BinaryHead:
+class _Defaults:
+    gives_probabilities: ClassVar[bool] = True
+
+    def logit_metrics(self, logits, encoded):
+        return {}
+
+
+class BinaryHead(_Defaults):
     """One channel, sigmoid: the probability that a pixel is lit. Targets may be grey.
 
     Args:
@@ -57,7 +64,7 @@ class BinaryHead:
         return torch.tensor([math.log(share / (1 - share))])
 
 
-class TwoClassHead:
+class TwoClassHead(_Defaults):
     """Two channels, softmax: foreground and background. Targets may be grey.
 
     Args:
@@ -88,7 +95,7 @@ class TwoClassHead:
         return torch.tensor([math.log(share), math.log(1 - share)])
 
 
-class GreyLevelsHead:
+class GreyLevelsHead(_Defaults):
     """One softmax class a grey level, k / (K - 1) for k = 0 ... K - 1: the notes' multi-class view of an image.
 
     Targets are class indices, so that no one-hot copy of (b, K, h, w) is ever made: at K = 256 it would be 256 images.
@@ -142,7 +149,7 @@ class GreyLevelsHead:
         return {f"top{k}": top_k_accuracy(logits, encoded, k) for k in (1, 5) if k < self.channels}
 
 
-class MultiLabelHead:
+class MultiLabelHead(_Defaults):
     """Independent sigmoids, a thermometer: label k = 0 ... c - 1 says that the pixel is at least (k + 1/2) / c bright.
 
     Args:

@@ -13,9 +13,9 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from spt.config import build, check_targets, open_run
+from spt.run.building import build, check_targets, open_run
 from spt.data.datamodule import SpeckleDataModule
-from spt.training.run import check_pair
+from spt.run.train import check_pair
 
 CONFIGS = ROOT / "configs"
 

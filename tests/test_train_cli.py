@@ -21,7 +21,7 @@ def test_help_is_quick_to_import_and_lists_the_choices():
     for group in ("model", "loss", "head", "experiment"):
         options = sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(options)}" in done.stdout
-    heavy = "import sys, spt.command, train; print([m for m in ('torch', 'lightning', 'timm') if m in sys.modules])"
+    heavy = "import sys, spt.run.command, train; print([m for m in ('torch', 'lightning', 'timm') if m in sys.modules])"
     imported = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
     assert imported.stdout.strip() == "[]", "--help must not pay for torch"
 

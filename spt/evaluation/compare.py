@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from spt.evaluation.report import cell
-from spt.evaluation.run_folder import RunFolder
+from spt.run.folder import RunFolder
 
 COMPARED = ("pcc", "ssim", "ji")
 

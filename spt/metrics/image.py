@@ -115,6 +115,9 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "recall": recall,
 }
 
+LOWER_IS_BETTER = frozenset({"loss", "mse", "mae", "ece"})
+"""Logged values of which less is better; of every other metric more is."""
+
 
 def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> dict[str, Float[Tensor, " b"]]:
     """Every metric of every image.

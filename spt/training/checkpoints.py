@@ -9,12 +9,11 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from spt.evaluation.run_folder import RunFolder
 from spt.files import atomic
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoint files are whole or absent: written beside their place, synchronised, then renamed."""
+    """Checkpoint files are whole or absent: written to a temporary file, synchronised, then renamed."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write one checkpoint."""
@@ -55,21 +54,12 @@ class MovableCheckpoint(ModelCheckpoint):
         super().load_state_dict({**moved, "dirpath": self.dirpath, "best_k_models": best})
 
 
-def checkpoint_callbacks(folder: RunFolder, monitor: str, mode: str) -> list[Callback]:
-    """``best.ckpt`` by the monitored value and ``last.ckpt`` after every epoch."""
-    best = MovableCheckpoint(
-        folder.checkpoints,
-        folder.best.stem,
-        monitor=monitor,
-        mode=mode,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+def checkpoint_callbacks(best: Path, last: Path, monitor: str, mode: str) -> list[Callback]:
+    """``best`` after every validation that improves the monitored value, ``last`` after every epoch."""
+    chosen = MovableCheckpoint(
+        best.parent, best.stem, monitor=monitor, mode=mode, save_on_train_epoch_end=False, enable_version_counter=False
     )
-    last = MovableCheckpoint(
-        folder.checkpoints,
-        folder.last.stem,
-        every_n_epochs=1,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
+    newest = MovableCheckpoint(
+        last.parent, last.stem, every_n_epochs=1, save_on_train_epoch_end=True, enable_version_counter=False
     )
-    return [FirstCheckpoint(folder.last), best, last]
+    return [FirstCheckpoint(last), chosen, newest]

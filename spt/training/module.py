@@ -1,6 +1,7 @@
 """The one LightningModule: it connects model, loss, head, metrics, optimizer and scheduler, and nothing more."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from jaxtyping import Float
@@ -11,10 +12,10 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.pairs import Sample
-from spt.evaluation.logits import logit_metrics
+from spt.data.preparation import Preparation
 from spt.heads import Head
 from spt.metrics import PerImageMetrics
-from spt.training.schedules import parameter_groups
+from spt.training.schedules import parameter_groups, total_steps
 
 
 class SpeckleModule(LightningModule):
@@ -27,6 +28,8 @@ class SpeckleModule(LightningModule):
         optimizer: called with parameter groups.
         scheduler: called with (optimizer, total_steps).
         splits: names of the validation loaders, in their order.
+        preparation: of the speckles; it goes into every checkpoint, since the weights are of use with it alone.
+        size: side of the speckles [px]; goes into every checkpoint too.
     """
 
     def __init__(
@@ -37,10 +40,14 @@ class SpeckleModule(LightningModule):
         optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         splits: Sequence[str],
+        preparation: Preparation,
+        size: int,
     ) -> None:
         super().__init__()
         self.model, self.loss, self.head = model, loss, head
         self.optimizer, self.scheduler, self.splits = optimizer, scheduler, list(splits)
+        self.preparation, self.size = preparation, size
+        self.configured_groups: list[dict[str, Any]] = []
         self.scores = nn.ModuleDict({split: PerImageMetrics() for split in splits})
 
     def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -61,7 +68,7 @@ class SpeckleModule(LightningModule):
         scores = self.scores[split]
         assert isinstance(scores, PerImageMetrics)
         pred = self.head.decode(logits).float()
-        scores.update(pred, batch["target"], batch["index"], logit_metrics(self.head, logits, encoded))
+        scores.update(pred, batch["target"], batch["index"], self.head.logit_metrics(logits, encoded))
         self.log(f"{split}/loss", loss, add_dataloader_idx=False, batch_size=len(logits), sync_dist=True)
         return pred
 
@@ -76,5 +83,10 @@ class SpeckleModule(LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build optimizer and scheduler, stepped once a batch."""
         optimizer = self.optimizer(parameter_groups(self.model))
-        scheduler = self.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        self.configured_groups = [{k: v for k, v in g.items() if k != "params"} for g in optimizer.param_groups]
+        scheduler = self.scheduler(optimizer, total_steps(self.trainer))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Write down what speckles the network was trained on."""
+        checkpoint |= {"preparation": asdict(self.preparation), "size": self.size}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from conftest import composed
 
-from spt.config import build
+from spt.run.building import build
 from spt.data.measured import MeasuredDiffusers, targets
 from spt.data.preparation import Preparation
 from spt.evaluation.baselines import LinearRidge

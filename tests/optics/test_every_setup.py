@@ -8,7 +8,7 @@ import torch
 from conftest import ROOT, composed
 from hydra.errors import InstantiationException
 
-from spt.config import build
+from spt.run.building import build
 from spt.optics import (
     DiffuserPsf,
     GaussianBeam,

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, TINY
 from hydra import compose, initialize_config_dir
 
-from spt.config import build
+from spt.run.building import build
 from spt.evaluation.speckle.checks import Limits
 from spt.evaluation.speckle.measured import by_diffuser, measure, one_split
 

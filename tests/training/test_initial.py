@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT, composed
 from torch import nn
 
-from spt.config import build
+from spt.run.building import build
 from spt.heads import BinaryHead, Head, TwoClassHead
 from spt.models import SACNN, SpTUNet
 from spt.training.initial import load_weights, set_output_prior

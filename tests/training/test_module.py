@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import composed
 
-from spt.config import build
+from spt.run.building import build
 from spt.heads import BinaryHead
 from spt.losses import DiceLoss
 from spt.metrics import METRICS, pcc

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from spt.evaluation.run_folder import RunFolder
+from spt.run.folder import RunFolder
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from spt.data.preparation import Preparation
 from spt.evaluation import export as module
-from spt.evaluation.export import FORMS, Reconstruction, export
+from spt.run.export import FORMS, Reconstruction, export
 from spt.heads import BinaryHead, TwoClassHead
 from spt.models import SpTUNet
 

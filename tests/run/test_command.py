@@ -8,8 +8,8 @@ from hydra.errors import InstantiationException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import OmegaConf
 
-from spt.command import explain
-from spt.config import build
+from spt.run.command import explain
+from spt.run.building import build
 
 
 @pytest.mark.parametrize(

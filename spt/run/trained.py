@@ -6,16 +6,18 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from spt.config import build, check_targets
 from spt.data.preparation import Preparation
-from spt.evaluation.run_folder import RunFolder
+from spt.errors import MissingFile
 from spt.heads import Head
+from spt.run.building import build
+from spt.run.folder import RunFolder
+from spt.run.trust import trusted
 from spt.training.initial import load_weights
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run folder holds, in evaluation mode on the CPU."""
+    """What a run folder holds, in evaluation mode on the CPU; the data that it was trained on are not needed."""
 
     config: DictConfig
     folder: RunFolder
@@ -31,17 +33,17 @@ def open_trained(path: Path) -> Trained:
     Args:
         path: the run folder.
     Raises:
-        FileNotFoundError: if the folder is no run with a best epoch.
-        ValueError: if its configuration is not trusted, or its weights do not fit.
+        MissingFile: if the folder is no run with a best epoch.
+        InvalidValue: if its configuration is not trusted, or its weights do not fit.
     """
-    folder = RunFolder(path)
+    folder = RunFolder(path.expanduser())
     for needed in (folder.config, folder.best):
         if not needed.is_file():
-            raise FileNotFoundError(f"run={path} is not a run with a trained network: {needed} is not there.")
+            raise MissingFile(f"run={path} is not a run with a trained network: {needed} is not there.")
     config = OmegaConf.load(folder.config)
     assert isinstance(config, DictConfig)
-    check_targets(config)
-    data = build(config.data)
+    config = trusted(config)
     model: nn.Module = build(config.model)
-    load_weights(model, folder.best)
-    return Trained(config, folder, model.eval(), build(config.head), data.preparation, data.source.size)
+    saved = load_weights(model, folder.best)
+    preparation = build(config.data.preparation)
+    return Trained(config, folder, model.eval(), build(config.head), preparation, int(saved["size"]))

@@ -16,15 +16,15 @@ from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from spt.command import Interrupted
-from spt.config import build
-from spt.evaluation.run_folder import RunFolder
+from spt.run.command import Interrupted
+from spt.run.building import build
+from spt.run.folder import RunFolder
 from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
 from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
 from spt.metrics import METRICS
 from spt.training import run
 from spt.training.module import SpeckleModule
-from spt.training.run import check_model, check_monitor, check_pair, share_of_light, train
+from spt.run.train import check_model, check_monitor, check_pair, share_of_light, train
 
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 

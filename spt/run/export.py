@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spt.data.preparation import Preparation
+from spt.errors import InvalidValue, UserError
 from spt.files import atomic
 from spt.heads import Head
 
@@ -41,15 +42,13 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
     Returns:
         Greatest difference of the images from PyTorch's.
     Raises:
-        FileExistsError: if the file is there already.
-        ValueError: if the form is unknown, the network does not take the size or cannot be exported at it, or the
+        InvalidValue: if the file is there already, the packages for ONNX are not installed, the form is unknown, the network does not take the size or cannot be exported at it, or the
             file's images differ by more than 1e-4; nothing is left behind.
-        ModuleNotFoundError: if the packages for ONNX are not installed.
     """
     if form not in FORMS:
-        raise ValueError(f"format must be one of {', '.join(FORMS)}, got {form!r}.")
+        raise InvalidValue(f"format must be one of {', '.join(FORMS)}, got {form!r}.")
     if path.exists():
-        raise FileExistsError(f"{path} exists already. Choose another file with out=….")
+        raise InvalidValue(f"{path} exists already. Choose another file with out=….")
     speckle = _speckles(3, size)
     with torch.no_grad():
         expected = reconstruction(speckle)
@@ -57,11 +56,11 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
     with atomic(path) as part:
         try:
             write(reconstruction, speckle[:2], part)
-        except ModuleNotFoundError:
+        except UserError:
             raise
         except Exception as error:  # the exporters raise all sorts; the first line says what they could not do
             line = str(error).strip().splitlines()[0] if str(error).strip() else ""
-            raise ValueError(
+            raise InvalidValue(
                 f"{type(reconstruction.model).__name__} cannot be exported as {form} at {size[0]}x{size[1]} px: "
                 f"{type(error).__name__}: {line}"
             ) from error
@@ -69,7 +68,7 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
         with torch.no_grad():
             difference = max(float((run(speckle[:b]) - expected[:b]).abs().max()) for b in (1, 3))
         if not difference < TOLERANCE:
-            raise ValueError(f"the file's images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}.")
+            raise InvalidValue(f"the file's images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}.")
     return difference
 
 
@@ -94,7 +93,7 @@ def _read_torch_export(path: Path) -> Callable[[Tensor], Tensor]:
 def _write_onnx(reconstruction: Reconstruction, speckle: Tensor, path: Path) -> None:
     missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if importlib.util.find_spec(name) is None]
     if missing:
-        raise ModuleNotFoundError(f"format=onnx needs {', '.join(missing)}. Install them: pip install 'spt[export]'.")
+        raise InvalidValue(f"format=onnx needs {', '.join(missing)}. Install them: pip install 'spt[export]'.")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's remarks on its own internals
         torch.onnx.export(

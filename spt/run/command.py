@@ -3,18 +3,21 @@
 import atexit
 import os
 import sys
+import sysconfig
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import CompactHydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from spt.evaluation.run_folder import RunFolder
+from spt.errors import UserError
+from spt.run.folder import RunFolder
 
 Result = TypeVar("Result")
 
@@ -35,7 +38,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def guarded(task: Callable[[], Result]) -> Result:
-    """Run a task of a command; a user's error ends in one or two lines and exit code 2.
+    """Run a task of a command; an error of its user ends in one or two lines and exit code 2.
 
     In a multirun the error is raised, so that the other jobs run, and listed when the program ends. With
     HYDRA_FULL_ERROR=1 the traceback is shown.
@@ -67,27 +70,26 @@ def _remember(line: str) -> None:
 
 
 def explain(error: BaseException) -> str | None:
-    """Say in a line or two what a user can mend; None for a fault of the program itself."""
-    import torch
-    from lightning.fabric.utilities.exceptions import MisconfigurationException
-
-    if isinstance(error, InstantiationException):
-        cause = explain(error.__cause__) if error.__cause__ else None
-        where = str(error).rpartition("full_key: ")[2].strip() if "full_key: " in str(error) else ""
-        if isinstance(error.__cause__, TypeError):
-            cause = f"{cause}. A value under {where} is of the wrong type; `python train.py --help` shows what fits."
-        return f"{where}: {cause}" if cause and where else cause or str(error)
-    if isinstance(error, torch.OutOfMemoryError):
-        return f"the GPU's memory is full. Lower data.batch_size or model.width. ({str(error).splitlines()[0]})"
-    if isinstance(error, MisconfigurationException):
-        return f"{error} Choose trainer=auto or trainer=cpu where the device asked for is missing."
-    if isinstance(error, OSError):
+    """Say in a line or two what a user can mend; None for a fault of a program, whose traceback helps more."""
+    if isinstance(error, UserError | OmegaConfBaseException):
+        return str(error)
+    if isinstance(error, OSError) and not passes_foreign_code(error):
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-    if isinstance(error, KeyError):
-        return str(error.args[0]) if error.args else "missing name"
-    if isinstance(error, ValueError | TypeError | ModuleNotFoundError | OmegaConfBaseException):
+    torch, lightning = (sys.modules.get(name) for name in ("torch", "lightning.fabric.utilities.exceptions"))
+    if torch and isinstance(error, torch.OutOfMemoryError):
+        return f"the GPU's memory is full. Lower data.batch_size or model.width. ({str(error).splitlines()[0]})"
+    if lightning and isinstance(error, lightning.MisconfigurationException):
         return str(error)
     return None
+
+
+def passes_foreign_code(error: BaseException) -> bool:
+    """Whether the error came through code that is neither spt nor an installed package: a network of one's own, say."""
+    project = Path(__file__).parents[2]
+    known = [project / "spt", project / "scripts", project / "train.py"]
+    known += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
+    return any(file.is_file() and not any(file.is_relative_to(place) for place in known) for file in files)
 
 
 class OutputFolder(Callback):
@@ -97,22 +99,22 @@ class OutputFolder(Callback):
         """Check the folder of a single run."""
         HydraConfig.instance().set_config(config)
         path = Path(config.hydra.run.dir)
-        if config.run is not None:
-            if not path.is_dir():
-                _leave(f"Error: run={config.run}: no such folder. Name the folder of an earlier run.", 2)
-        elif RunFolder(path).last.exists():
+        if RunFolder(path).last.exists() and not _is_later_process():
             _leave(
-                f"Error: {path} holds a run already. Continue it with run={path}, or choose another hydra.run.dir.",
+                f"Error: {path} holds a run already. Continue it with run='{path}', or choose another hydra.run.dir.",
                 2,
             )
         _writable(path)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Check the folder of a sweep."""
-        if config.run is not None:
-            _leave("Error: run= continues a single run and cannot be swept (-m).", 2)
         HydraConfig.instance().set_config(config)
         _writable(Path(config.hydra.sweep.dir))
+
+
+def _is_later_process() -> bool:
+    """Whether a launcher started this process as one of several, and another one opened the folder."""
+    return any(os.environ.get(name, "0") != "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
 def _writable(path: Path) -> None:

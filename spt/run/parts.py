@@ -1,0 +1,110 @@
+"""The parts of a run, built from its configuration; what does not fit is refused before any data are made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from spt.data.datamodule import SpeckleDataModule
+from spt.errors import InvalidValue
+from spt.heads import Head
+from spt.run.building import build, refusals
+from spt.training.initial import load_weights, set_output_prior, share_of_light
+from spt.training.schedules import parameter_groups
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a network is trained with; everything fits together, and no data were read."""
+
+    head: Head
+    model: nn.Module
+    loss: nn.Module
+    data: SpeckleDataModule
+    optimizer: Callable[[list[dict[str, Any]]], Optimizer]
+    scheduler: Callable[[Optimizer, int], LRScheduler]
+
+
+def build_parts(config: DictConfig, new: bool = True) -> Parts:
+    """Build and check every part.
+
+    Args:
+        config: the composed configuration.
+        new: whether the network starts from ``weights`` and ``output_prior``, as a run does that is not continued.
+    Raises:
+        UserError: naming the first setting that does not work.
+    """
+    head: Head = build(config.head)
+    model: nn.Module = build(config.model)
+    data: SpeckleDataModule = build(config.data)
+    loss: nn.Module = build(config.loss)
+    check_model(model, data.source.size, head.channels)
+    check_pair(loss, head)
+    if new and config.weights:
+        load_weights(model, Path(config.weights).expanduser(), data.preparation)
+    if new and config.output_prior not in (None, "data"):
+        set_output_prior(model, head, share_of_light(config.output_prior))
+    parts = Parts(head, model, loss, data, build(config.optimizer), build(config.scheduler))
+    check_schedule(parts)
+    return parts
+
+
+def check_model(model: nn.Module, size: int, channels: int) -> None:
+    """Run the network once on an empty image: a size that it does not take is refused before any data are made.
+
+    Raises:
+        InvalidValue: if its logits have another shape than the head expects. What the network itself raises is left
+            as it is.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        logits = model(torch.zeros(1, 1, size, size))
+    model.train(was_training)
+    if logits.shape != (1, channels, size, size):
+        raise InvalidValue(
+            f"the network maps (1, 1, {size}, {size}) to {tuple(logits.shape)}, but the head expects "
+            f"(1, {channels}, {size}, {size}). Set model.out_channels=${{head.channels}}."
+        )
+
+
+def check_pair(loss: nn.Module, head: Head) -> None:
+    """Refuse a loss that reads the channels in another way than the head.
+
+    Raises:
+        InvalidValue: naming the heads that work, or the activation; a loss that declares no ``heads`` is trusted.
+    """
+    heads = getattr(loss, "heads", (head.name,))
+    if head.name not in heads:
+        raise InvalidValue(
+            f"{type(loss).__name__} does not go with head={head.name}; it goes with head={' or head='.join(heads)}."
+            if heads
+            else "the parts of this loss have no head in common."
+        )
+    for part in loss.modules():
+        reads = getattr(part, "activation", head.activation)
+        if reads == "auto":
+            reads = "sigmoid" if head.channels == 1 else "softmax"
+        if reads in ("sigmoid", "softmax") and reads != head.activation:
+            raise InvalidValue(
+                f"{type(part).__name__} would read the logits by {reads}, head={head.name} by {head.activation}. "
+                "Write activation: ${head.activation} in the loss."
+            )
+
+
+def check_schedule(parts: Parts) -> None:
+    """Build optimizer and scheduler once, for ten steps.
+
+    Raises:
+        InvalidValue: if torch refuses a value of theirs.
+    """
+    try:
+        parts.scheduler(parts.optimizer(parameter_groups(parts.model)), 10)
+    except refusals() as error:
+        raise InvalidValue(f"optimizer or scheduler: {error}") from error

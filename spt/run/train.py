@@ -1,0 +1,192 @@
+"""The verb train: from a configuration to a trained network, its scores and its pictures."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning import Trainer
+from omegaconf import DictConfig
+from torch import nn
+
+from spt.errors import InvalidValue
+from spt.run.building import build
+from spt.run.folder import RunFolder
+from spt.run.interruption import interruptible
+from spt.run.parts import Parts, build_parts
+from spt.run.results import evaluate_best
+from spt.training.figures import ContactSheets, ReliabilityDiagrams
+from spt.training.initial import load_weights, read_checkpoint, set_output_prior
+from spt.training.memory import checkpoint_activations
+from spt.training.module import SpeckleModule
+from spt.training.monitor import check_monitor, monitored_names
+from spt.training.seeding import seed_everything
+from spt.training.trainer import check_trainer, quiet_lightning, trainer_arguments
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to begin: everything that can be refused without data was not."""
+
+    config: DictConfig
+    folder: RunFolder
+    parts: Parts
+    trainer: Trainer
+    began: float
+
+    def check_continuation(self) -> None:
+        """Refuse settings that the run's own checkpoint does not go on with; nothing is written before.
+
+        Raises:
+            UserError: if its weights do not fit the network, or no epoch is left.
+        """
+        load_weights(self.parts.model, self.folder.last)
+        done, planned = finished_epochs(self.folder), self.trainer.max_epochs
+        if planned is not None and 0 <= planned < done:
+            raise InvalidValue(f"this run has trained {done} epochs; trainer.max_epochs={planned} is less. Use more.")
+
+
+def train(config: DictConfig, folder: RunFolder) -> float:
+    """Train, then evaluate the best epoch and the baselines.
+
+    Args:
+        config: the composed configuration.
+        folder: where everything of this run is written.
+    Returns:
+        The best value of ``config.monitor``.
+    Raises:
+        UserError: if something does not work; most of it before data are made.
+        Interrupted: on Ctrl-C or SIGTERM, once ``last.ckpt`` is safe.
+    """
+    with interruptible(folder):
+        return fit_and_evaluate(prepare(config, folder, new=True), resumed=False)
+
+
+def resume(prepared: Prepared) -> float:
+    """Go on from ``last.ckpt``; as :func:`train`."""
+    with interruptible(prepared.folder):
+        return fit_and_evaluate(prepared, resumed=True)
+
+
+def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepared:
+    """Build and check everything but the data.
+
+    Args:
+        config: the composed configuration.
+        folder: where everything of this run is written.
+        new: whether the network starts from ``weights`` and ``output_prior``.
+    Raises:
+        UserError: naming the first setting that does not work.
+    """
+    began = time.perf_counter()
+    torch.set_float32_matmul_precision("high")
+    quiet_lightning()
+    seed_everything(config.seed)
+    parts = build_parts(config, new)
+    trainer = build_trainer(config, folder, parts.data.source.size)
+    check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
+    return Prepared(config, folder, parts, trainer, began)
+
+
+def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
+    """Make the data, train the network, evaluate its best epoch."""
+    splits = load_data(prepared)
+    module = connect(prepared, splits)
+    resume_from = str(prepared.folder.last) if resumed else None
+    prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
+    return evaluate_best(prepared, module)
+
+
+def load_data(prepared: Prepared) -> list[str]:
+    """Make and read the data; return the splits that validation watches.
+
+    Raises:
+        UserError: if they cannot be made, or the monitored value is of none of these splits.
+    """
+    data, config = prepared.parts.data, prepared.config
+    data.prepare_data()
+    data.setup()
+    splits, head = data.validation_splits, prepared.parts.head
+    calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
+    check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))
+    log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
+    return splits
+
+
+def connect(prepared: Prepared, splits: list[str]) -> SpeckleModule:
+    """Join the parts to the module that Lightning trains, and show the data to the callbacks that draw them."""
+    config, parts, folder = prepared.config, prepared.parts, prepared.folder
+    data = parts.data
+    if config.output_prior == "data" and not folder.last.exists():
+        set_output_prior(parts.model, parts.head, float(data.splits["train"].images().mean()))
+    for sheets in callbacks_of(prepared.trainer, ContactSheets):
+        sheets.bind(folder.figures, {name: data.splits[name] for name in splits}, prepared.trainer.world_size)
+    for diagrams in callbacks_of(prepared.trainer, ReliabilityDiagrams):
+        if parts.head.gives_probabilities:
+            diagrams.bind(folder.figures, splits)
+    model = prepare_model(parts.model, config)
+    parameters = sum(p.numel() for p in model.parameters())
+    log.info("Run folder: %s. Network: %s, %s parameters.", folder.path, type(model).__name__, f"{parameters:,}")
+    return SpeckleModule(
+        model,
+        parts.loss,
+        parts.head,
+        parts.optimizer,
+        parts.scheduler,
+        splits,
+        data.preparation,
+        data.source.size,
+    )
+
+
+def prepare_model(model: nn.Module, config: DictConfig) -> nn.Module:
+    """Lay the weights out, checkpoint activations and compile as the configuration asks."""
+    if config.channels_last:
+        model.to(memory_format=torch.channels_last)
+    if config.activation_checkpointing:
+        checkpoint_activations(model)
+    if config.compile:
+        model.compile()
+    return model
+
+
+def build_trainer(config: DictConfig, folder: RunFolder, size: int) -> Trainer:
+    """The configured trainer, with the configured callbacks and loggers and those that every run has.
+
+    Raises:
+        InvalidValue: if the device that is asked for is missing, or Lightning refuses a value.
+    """
+    accelerator = config.trainer.accelerator
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise InvalidValue(f"trainer.accelerator={accelerator}, but no GPU was found. Choose trainer=auto or trainer=cpu.")
+    return build(
+        config.trainer,
+        **trainer_arguments(
+            folder.path,
+            folder.best,
+            folder.last,
+            folder.history,
+            config.monitor.name,
+            config.seed,
+            size,
+            [build(node) for node in (config.callbacks or {}).values()],
+            [build(node, save_dir=str(folder.path)) for node in (config.logger or {}).values()],
+        ),
+    )
+
+
+def callbacks_of(trainer: Trainer, kind: type[Any]) -> Iterator[Any]:
+    """The trainer's callbacks of one class."""
+    return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
+
+
+def finished_epochs(folder: RunFolder) -> int:
+    """Epochs that ``last.ckpt`` has behind it."""
+    progress = read_checkpoint(folder.last)["loops"]["fit_loop"]["epoch_progress"]
+    return int(progress["current"]["processed"])
