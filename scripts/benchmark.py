@@ -173,8 +173,8 @@ def _starts(case: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from spt.complexity.start_timing import measure_online, measure_starts
-    from spt.run.building import build
     from spt.data.online import OnlinePairs
+    from spt.run.building import build
 
     with tempfile.TemporaryDirectory() as cache:
         overrides = [*case["overrides"], f"data.source.cache={cache}"]

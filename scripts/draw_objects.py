@@ -34,8 +34,8 @@ def draw(families: list[str], size: int, count: int, seed: int, out: Path) -> No
     import numpy as np
     from hydra import compose, initialize_config_dir
 
-    from spt.run.building import build
     from spt.evaluation.pictures import save
+    from spt.run.building import build
 
     if min(size, count) < 1:
         raise ValueError(f"--size and --count must be 1 or more, got {size} and {count}.")

@@ -21,10 +21,10 @@ def inspect_speckle(cfg: DictConfig) -> None:
     Raises:
         ValueError: if ``limit`` or ``pitch`` is out of range.
     """
-    from spt.run.building import build
     from spt.data.frames import read_frames
     from spt.evaluation.speckle.measured import Frames, by_diffuser, one_split
     from spt.evaluation.speckle.report import report
+    from spt.run.building import build
 
     if cfg.limit < 1 or (cfg.pitch is not None and not cfg.pitch > 0):
         raise ValueError(f"limit must be at least 1 and pitch positive [m], got {cfg.limit} and {cfg.pitch}.")

@@ -22,9 +22,9 @@ def simulate(cfg: DictConfig) -> None:
     Raises:
         ValueError: if no file is named, or the data are not simulated.
     """
-    from spt.run.building import build
     from spt.data.hdf5_writer import write_set
     from spt.data.simulated import SimulatedSpeckles
+    from spt.run.building import build
 
     if cfg.out is None:
         raise ValueError("out= is missing: name the file to write, for example out=weak.h5.")

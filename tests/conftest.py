@@ -1,8 +1,13 @@
 """What several tests share."""
 
+import io
+import logging
 import os
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -57,7 +62,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def train_py(*arguments: str, cwd: Path = ROOT, timeout: float = 240, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run train.py as a user would."""
+    """Run train.py in a process of its own, as a user would: for signals, several jobs, what one import would hide."""
     return subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *arguments],
         cwd=cwd,
@@ -67,3 +72,29 @@ def train_py(*arguments: str, cwd: Path = ROOT, timeout: float = 240, **env: str
         timeout=timeout,
         check=False,
     )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(script: str, *arguments: str) -> Ended:
+    """Run a script of the project in this process, from its first line on: no second import of torch."""
+    out, err = io.StringIO(), io.StringIO()
+    before, handlers, level = sys.argv, logging.root.handlers[:], logging.root.level
+    sys.argv = [script, *arguments]
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    finally:
+        sys.argv = before
+        logging.root.handlers[:], logging.root.level = handlers, level
+    return Ended(code, out.getvalue(), err.getvalue())

@@ -81,7 +81,8 @@ def check_arguments(node: Any, where: str) -> None:
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for key in given:
             if key not in parameters:
-                raise InvalidValue(f"{where}.{key}: {called.__name__} has no such argument. It has {_list(parameters)}.")
+                known = ", ".join(name for name in parameters if name != "self")
+                raise InvalidValue(f"{where}.{key}: {called.__name__} has no such argument. It has {known}.")
     hints = _hints(called)
     for key in given:
         if key in hints and not any(targets(node[key])) and not _fits(node[key], hints[key]):
@@ -125,10 +126,6 @@ def _described(hint: Any) -> str:
     if arguments and type(None) in arguments:
         return " or ".join(_described(argument) for argument in arguments)
     return re.sub(r"\b(typing|collections\.abc)\.", "", str(hint))
-
-
-def _list(parameters: typing.Iterable[str]) -> str:
-    return ", ".join(name for name in parameters if name != "self")
 
 
 def targets(node: Any) -> Iterator[str]:

@@ -42,8 +42,9 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
     Returns:
         Greatest difference of the images from PyTorch's.
     Raises:
-        InvalidValue: if the file is there already, the packages for ONNX are not installed, the form is unknown, the network does not take the size or cannot be exported at it, or the
-            file's images differ by more than 1e-4; nothing is left behind.
+        InvalidValue: if the file is there already, the form is unknown, the packages for ONNX are not installed, the
+            network does not take the size or cannot be exported at it, or the file's images differ by more than 1e-4.
+            Nothing is left behind.
     """
     if form not in FORMS:
         raise InvalidValue(f"format must be one of {', '.join(FORMS)}, got {form!r}.")
@@ -68,7 +69,9 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
         with torch.no_grad():
             difference = max(float((run(speckle[:b]) - expected[:b]).abs().max()) for b in (1, 3))
         if not difference < TOLERANCE:
-            raise InvalidValue(f"the file's images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}.")
+            raise InvalidValue(
+                f"the file's images differ from PyTorch's by {difference:.1e}, more than {TOLERANCE:.0e}."
+            )
     return difference
 
 

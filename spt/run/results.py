@@ -131,5 +131,3 @@ def _choices(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix, value.rpartition(".")[2]
         elif key not in ("callbacks", "logger", "monitor", "run", "_partial_", "_convert_"):
             yield from _choices(value, f"{prefix}.{key}" if prefix else str(key))
-
-

@@ -164,7 +164,9 @@ def build_trainer(config: DictConfig, folder: RunFolder, size: int) -> Trainer:
     """
     accelerator = config.trainer.accelerator
     if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise InvalidValue(f"trainer.accelerator={accelerator}, but no GPU was found. Choose trainer=auto or trainer=cpu.")
+        raise InvalidValue(
+            f"trainer.accelerator={accelerator}, but no GPU was found. Choose trainer=auto or trainer=cpu."
+        )
     return build(
         config.trainer,
         **trainer_arguments(

@@ -115,7 +115,9 @@ class History(Callback):
         }
         rows = [old for old in self._rows() if int(old["epoch"]) < trainer.current_epoch]
         with atomic(self.path) as part, part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(dict.fromkeys(name for line in [*rows, row] for name in line)), restval="")
+            writer = csv.DictWriter(
+                file, list(dict.fromkeys(name for line in [*rows, row] for name in line)), restval=""
+            )
             writer.writeheader()
             writer.writerows([*rows, row])
         shown = {k: v for k, v in row.items() if k == "train/loss" or k.endswith("/pcc")}
@@ -126,5 +128,3 @@ class History(Callback):
             return []
         with self.path.open(newline="") as file:
             return list(csv.DictReader(file))
-
-

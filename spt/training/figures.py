@@ -80,7 +80,9 @@ class ContactSheets(Callback):
         for (name, pairs), drawn in zip(self.splits.items(), self.drawn, strict=True):
             shown = {number: image for number, image in drawn.items() if image is not None}
             numbers, pred = list(shown), torch.stack(list(shown.values()))
-            sheet = pictures.contact_sheet(pairs.speckle[numbers], pred, pairs.images()[numbers], f"{name}, epoch {epoch}")
+            sheet = pictures.contact_sheet(
+                pairs.speckle[numbers], pred, pairs.images()[numbers], f"{name}, epoch {epoch}"
+            )
             pictures.save(sheet, self.folder / f"{name}_last_epoch.png")  # type: ignore[operator]
             if writer:
                 writer.add_image(f"contact_sheet/{name}", sheet, epoch, dataformats="HWC")

@@ -55,9 +55,8 @@ class FiniteTraining(Callback):
         values = {name: value for name, value in trainer.callback_metrics.items() if not name.startswith("train/")}
         bad = [name for name, value in values.items() if not torch.isfinite(torch.as_tensor(value))]
         if bad:
-            raise InvalidValue(
-                f"validation after epoch {trainer.current_epoch} gave {bad[0]} = {float(values[bad[0]])}. {self._kept()}"
-            )
+            value, epoch = float(values[bad[0]]), trainer.current_epoch
+            raise InvalidValue(f"validation after epoch {epoch} gave {bad[0]} = {value}. {self._kept()}")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Look again where the epoch was not validated: ``last.ckpt`` is written next."""

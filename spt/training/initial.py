@@ -27,7 +27,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise MissingFile(f"{path}: no such file.")
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
-        if not all(isinstance(name, str) for name in saved["state_dict"].keys()):
+        if not all(isinstance(name, str) for name, _ in saved["state_dict"].items()):
             raise TypeError("names of weights are text")
         return saved
     except (pickle.UnpicklingError, EOFError, LookupError, RuntimeError, OSError, TypeError, AttributeError) as error:

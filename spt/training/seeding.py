@@ -27,7 +27,7 @@ def seed_everything(*stream: int) -> None:
 
 
 def mersenne_state(sequence: np.random.SeedSequence) -> Tensor:
-    """The state of torch's CPU generator that draws what ``numpy.random.MT19937(sequence)`` draws, but for its first word.
+    """The state with which torch's CPU generator draws what ``numpy.random.MT19937(sequence)`` draws after one word.
 
     Source: torch, ``CPUGeneratorImplStateLegacy``: seed, left, seeded, next, then the words, each in 64 bits.
     """

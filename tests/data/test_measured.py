@@ -5,11 +5,11 @@ import pytest
 import torch
 from conftest import composed
 
-from spt.run.building import build
 from spt.data.measured import MeasuredDiffusers, targets
 from spt.data.preparation import Preparation
 from spt.evaluation.baselines import LinearRidge
 from spt.metrics import pcc
+from spt.run.building import build
 
 FILES = {1: "d1.npz", 2: "d2.npz", 3: "d3.npz"}
 

@@ -8,7 +8,6 @@ import torch
 from conftest import ROOT, composed
 from hydra.errors import InstantiationException
 
-from spt.run.building import build
 from spt.optics import (
     DiffuserPsf,
     GaussianBeam,
@@ -24,6 +23,7 @@ from spt.optics import (
     effective_grit,
     select,
 )
+from spt.run.building import build
 
 NAMES = sorted(path.stem for path in (ROOT / "configs/optics").glob("*.yaml"))
 MEASURED = {"fibre", "incoherent"}

@@ -1,25 +1,26 @@
-"""Errors a user can cause end in a line or two and an exit code; faults of the program keep their traceback."""
+"""Errors a user can mend end in a line or two and an exit code; faults of a program keep their traceback."""
 
 import errno
+import os
+from pathlib import Path
 
 import pytest
 import torch
-from hydra.errors import InstantiationException
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import OmegaConf
 
-from spt.run.command import explain
-from spt.run.building import build
+from spt.errors import InvalidType, InvalidValue, MissingFile, MissingName, UserError
+from spt.run.command import explain, guarded
 
 
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (ValueError("width must be positive"), "width must be positive"),
-        (KeyError("x holds no array 'y'"), "x holds no array 'y'"),
+        (InvalidValue("width must be positive"), "width must be positive"),
+        (MissingName("x holds no array 'y'"), "x holds no array 'y'"),
+        (MissingFile("/data is not there"), "/data is not there"),
+        (InvalidType("seed must be int"), "seed must be int"),
         (OSError(errno.ENOSPC, "No space left on device", "/data/a.npz"), "/data/a.npz: No space left on device"),
-        (FileNotFoundError("/data is not there"), "/data is not there"),
-        (MisconfigurationException("No supported gpu backend found!"), "Choose trainer=auto or trainer=cpu"),
+        (MisconfigurationException("No supported gpu backend found!"), "No supported gpu backend found!"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "Lower data.batch_size"),
     ],
 )
@@ -31,15 +32,33 @@ def test_user_errors_are_explained(error: Exception, text: str):
 
 
 @pytest.mark.parametrize(
-    "error", [AssertionError("bug"), RuntimeError("shape"), AttributeError("x"), ZeroDivisionError()]
+    "error", [KeyError("x"), TypeError("x"), ValueError("x"), AssertionError(), RuntimeError("shape")]
 )
-def test_faults_of_the_program_are_not(error: Exception):
+def test_faults_of_a_program_are_not(error: Exception):
     assert explain(error) is None
+    with pytest.raises(type(error)):
+        guarded(lambda: (_ for _ in ()).throw(error))
 
 
-def test_a_constructors_refusal_names_the_place():
-    with pytest.raises(InstantiationException) as caught:
-        build(OmegaConf.create({"model": {"_target_": "spt.models.SpTUNet", "width": 6}}))
-    message = explain(caught.value)
-    assert message is not None
-    assert message.startswith("model: width must be")
+def test_a_missing_file_in_foreign_code_keeps_its_traceback(tmp_path: Path):
+    own = tmp_path / "own_loss.py"
+    own.write_text("def read():\n    open('/nowhere/table.txt')\n")
+    namespace: dict = {}
+    exec(compile(own.read_text(), str(own), "exec"), namespace)
+    with pytest.raises(FileNotFoundError) as caught:
+        namespace["read"]()
+    assert explain(caught.value) is None
+
+
+def test_a_user_error_ends_with_code_2_and_its_message(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def refuse() -> None:
+        raise InvalidValue("width must be positive")
+
+    with pytest.raises(SystemExit, match="2"):
+        guarded(refuse)
+    assert capsys.readouterr().err == "Error: width must be positive\n"
+    monkeypatch.setitem(os.environ, "HYDRA_FULL_ERROR", "1")
+    with pytest.raises(UserError):
+        guarded(refuse)

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from spt.data.preparation import Preparation
-from spt.evaluation import export as module
-from spt.run.export import FORMS, Reconstruction, export
+from spt.errors import InvalidValue
 from spt.heads import BinaryHead, TwoClassHead
 from spt.models import SpTUNet
+from spt.run import export as module
+from spt.run.export import FORMS, Reconstruction, export
 
 READ = {name: read for name, (_, read) in FORMS.items()}
 
@@ -94,7 +95,7 @@ def test_not_a_number_is_not_equal(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_an_existing_file_is_left_alone(tmp_path: Path):
     path = tmp_path / "net.onnx"
     path.write_text("mine")
-    with pytest.raises(FileExistsError, match=r"net\.onnx exists already"):
+    with pytest.raises(InvalidValue, match=r"net\.onnx exists already"):
         export(reconstruction(OneLayer()), (16, 16), path, "onnx")
     assert path.read_text() == "mine"
 
@@ -106,6 +107,6 @@ def test_an_unknown_form(tmp_path: Path):
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: None if name == "onnxscript" else object())
-    with pytest.raises(ModuleNotFoundError, match=r"format=onnx needs onnxscript\. Install them: pip install"):
+    with pytest.raises(InvalidValue, match=r"format=onnx needs onnxscript\. Install them: pip install"):
         export(reconstruction(OneLayer()), (16, 16), tmp_path / "net", "onnx")
     assert not list(tmp_path.iterdir())

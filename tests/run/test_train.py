@@ -1,30 +1,26 @@
-"""The whole way in one process: train, judge, stop, continue."""
+"""The whole way in one process: train, evaluate, stop, continue."""
 
-import copy
 import csv
 import json
 import shutil
-from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
-from conftest import ROOT, TINY, composed
+from conftest import TINY, composed
 from omegaconf import DictConfig
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from spt.run.command import Interrupted
-from spt.run.building import build
-from spt.run.folder import RunFolder
-from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
-from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
+from spt.heads import BinaryHead
 from spt.metrics import METRICS
-from spt.training import run
+from spt.run import train as verb
+from spt.run.building import build
+from spt.run.command import Interrupted
+from spt.run.folder import RunFolder
+from spt.run.train import prepare, prepare_model, resume, train
 from spt.training.module import SpeckleModule
-from spt.run.train import check_model, check_monitor, check_pair, share_of_light, train
+from spt.training.seeding import seed_everything
 
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 
@@ -135,7 +131,7 @@ def test_a_stopped_run_continues_to_the_same_numbers(
         patch.setattr(SpeckleModule, "training_step", pulled_plug)
         with pytest.raises(Interrupted, match=r"continue with: python train\.py run="):
             train(cfg, folder)
-    value = train(cfg, folder, resume=True)
+    value = resume(prepare(cfg, folder))
     assert value == straight[1]
     theirs = weights(straight[0])
     for name, tensor in weights(folder).items():
@@ -150,7 +146,7 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path):
     cfg, folder = start(tmp_path, "trainer.max_epochs=1")
     train(cfg, folder)
     cfg.trainer.max_epochs = 2
-    train(cfg, folder, resume=True)
+    resume(prepare(cfg, folder))
     assert [row["epoch"] for row in csv.DictReader(folder.history.open())] == ["0", "1"]
 
 
@@ -158,7 +154,7 @@ def test_continuing_a_finished_run_that_was_moved_judges_it_again(straight: tupl
     cfg, folder = start(tmp_path)
     shutil.copytree(straight[0].path, tmp_path, dirs_exist_ok=True)
     folder.metrics.unlink()
-    assert train(cfg, folder, resume=True) == straight[1]
+    assert resume(prepare(cfg, folder)) == straight[1]
     assert json.loads(folder.metrics.read_text())["val_seen"] == json.loads(straight[0].metrics.read_text())["val_seen"]
 
 
@@ -200,101 +196,6 @@ def test_a_size_the_network_cannot_take_is_refused_before_anything_is_simulated(
     assert set(cache.iterdir()) == before
 
 
-def test_a_network_whose_logits_do_not_fit_the_head_is_refused():
-    with pytest.raises(ValueError, match=r"to \(1, 2, 16, 16\), but the head expects \(1, 1, 16, 16\)"):
-        check_model(torch.nn.Conv2d(1, 2, 1), 16, 1)
-
-
-@pytest.mark.parametrize("error", [AssertionError("27 is not my size"), RuntimeError("27 is not my size")])
-def test_a_network_that_fails_at_this_size_is_refused_with_the_size(error: Exception):
-    class Picky(nn.Module):
-        def forward(self, speckle: torch.Tensor) -> torch.Tensor:
-            raise error
-
-    with pytest.raises(ValueError, match=r"^Picky does not run at 27x27 px: 27 is not my size$"):
-        check_model(Picky(), 27, 1)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_the_check_leaves_the_network_as_it_was(training: bool):
-    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train(training)
-    check_model(model, 16, 1)
-    assert model.training == model[1].training == training
-    assert model[1].num_batches_tracked == 0
-    assert all(p.grad is None for p in model.parameters())
-
-
-# Loss and head --------------------------------------------------------------------------------------------------------
-
-
-class Undeclared(nn.Module):
-    """A loss that declares no heads."""
-
-
-@pytest.mark.parametrize(
-    ("loss", "head"),
-    [
-        (BCELoss(), BinaryHead()),
-        (CELoss(), TwoClassHead()),
-        (DiceLoss(), BinaryHead()),
-        (DiceLoss(), TwoClassHead()),
-        (DiceLoss(activation="sigmoid"), MultiLabelHead()),
-        (CELoss(), GreyLevelsHead()),
-        (FocalLoss(), GreyLevelsHead()),
-        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), TwoClassHead()),
-        (Undeclared(), BinaryHead()),
-        (Undeclared(), TwoClassHead()),
-        (CompoundLoss([Undeclared()], [1]), TwoClassHead()),
-    ],
-)
-def test_a_loss_that_reads_the_heads_channels_passes(loss: nn.Module, head: Head):
-    check_pair(loss, head)
-
-
-@pytest.mark.parametrize(
-    ("loss", "head", "message"),
-    [
-        (
-            CELoss(),
-            BinaryHead(),
-            r"^CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels\.$",
-        ),
-        (BCELoss(), TwoClassHead(), r"^BCELoss does not go with head=two_class; it goes with head=binary\.$"),
-        (NPCCLoss(), TwoClassHead(), "it goes with head=binary"),
-        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), BinaryHead(), "CompoundLoss .* it goes with head=two_class"),
-        (CompoundLoss([CELoss(), BCELoss()], [1, 1]), BinaryHead(), "parts of this loss have no head in common"),
-    ],
-)
-def test_a_loss_that_reads_other_channels_is_refused_by_what_fits(loss: nn.Module, head: Head, message: str):
-    with pytest.raises(ValueError, match=message):
-        check_pair(loss, head)
-
-
-def test_every_head_that_fits_is_named():
-    class Third(BinaryHead):
-        name = "third"
-
-    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class or head=multi_label\.$"):
-        check_pair(DiceLoss(), Third())
-
-
-@pytest.mark.parametrize(
-    ("loss", "head", "reads"),
-    [
-        (DiceLoss(), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
-        (CompoundLoss([FocalLoss(), DiceLoss()], [1, 1]), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
-        (DiceLoss(activation="sigmoid"), TwoClassHead(), "sigmoid, head=two_class by softmax"),
-    ],
-)
-def test_a_loss_that_would_read_the_logits_otherwise_is_refused_with_the_remedy(
-    loss: nn.Module, head: Head, reads: str
-):
-    with pytest.raises(
-        ValueError, match=rf"would read the logits by {reads}\. Write activation: \$\{{head\.activation"
-    ):
-        check_pair(loss, head)
-
-
 def test_a_pair_that_does_not_fit_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path):
     before = set(cache.iterdir())
     cfg, folder = start(tmp_path, "data.source.train=25", "loss=ce", "head=binary")
@@ -332,7 +233,7 @@ def test_a_continued_run_does_not_need_the_weights_it_once_started_from(
 ):
     cfg, folder = start(tmp_path, "weights=/since/deleted.ckpt")
     shutil.copytree(straight[0].path, tmp_path, dirs_exist_ok=True)
-    assert train(cfg, folder, resume=True) == straight[1]
+    assert resume(prepare(cfg, folder)) == straight[1]
 
 
 @pytest.mark.usefixtures("first_step")
@@ -357,19 +258,8 @@ def test_without_a_prior_the_bias_stays_what_the_network_made_it(tmp_path: Path)
     torch.manual_seed(0)
     with pytest.raises(Interrupted):
         train(cfg, folder)
-    run.seed_everything(cfg.seed, verbose=False)
+    seed_everything(cfg.seed)
     assert torch.equal(weights(folder)["model.head.3.bias"], build(cfg.model).head[3].bias)
-
-
-def test_a_share_of_light_is_a_number():
-    assert share_of_light(0.1) == 0.1
-    assert share_of_light("1e-3") == 0.001
-
-
-@pytest.mark.parametrize("share", ["abc", "train", "", "0,1"])
-def test_a_prior_that_is_no_number_is_refused(share: str):
-    with pytest.raises(ValueError, match=f"a number between 0 and 1, `data` or null, got '{share}'"):
-        share_of_light(share)
 
 
 @pytest.mark.parametrize("share", ["2.0", "abc"])
@@ -386,8 +276,8 @@ def test_checkpointed_activations_give_the_same_numbers(
     straight: tuple[RunFolder, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     again: list[nn.Module] = []
-    checkpoint = run.checkpoint_activations
-    monkeypatch.setattr(run, "checkpoint_activations", lambda model: (again.append(model), checkpoint(model)))
+    checkpoint = verb.checkpoint_activations
+    monkeypatch.setattr(verb, "checkpoint_activations", lambda model: (again.append(model), checkpoint(model)))
     cfg, folder = start(tmp_path, "activation_checkpointing=true")
     assert train(cfg, folder) == pytest.approx(straight[1], rel=1e-6)
     assert len(again) == 1
@@ -401,71 +291,13 @@ def test_checkpointed_activations_give_the_same_numbers(
 
 
 def test_without_checkpointing_no_stage_runs_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(run, "checkpoint_activations", lambda model: pytest.fail("was not asked for"))
+    monkeypatch.setattr(verb, "checkpoint_activations", lambda model: pytest.fail("was not asked for"))
     model = nn.Sequential(nn.Conv2d(1, 1, 1))
-    assert run.prepare_model(model, composed()) is model
-
-
-# Every network with every loss ----------------------------------------------------------------------------------------
-
-MODELS, LOSSES, HEADS = (
-    sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")) for group in ("model", "loss", "head")
-)
-
-
-@cache
-def losses_of(head: str) -> dict[str, nn.Module]:
-    """Every loss that goes with a head, as configured there."""
-    built = {name: build(composed(f"loss={name}", f"head={head}").loss) for name in LOSSES}
-    return {name: loss for name, loss in built.items() if head in loss.heads}
-
-
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize(
-    # Of the wide ones, deep speckle (21,850,530 parameters) and the encoder of timm wait for the slow tests.
-    "name",
-    [pytest.param(name, marks=pytest.mark.slow if name in ("deep_speckle", "timm_unet") else ()) for name in MODELS],
-)
-def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str, head: str):
-    narrow = ["model.width=8"] if "width" in composed(f"model={name}").model else []
-    cfg = composed(f"model={name}", f"head={head}", *narrow)
-    model, read = build(cfg.model), build(cfg.head)
-    check_model(model, 32, read.channels)
-    initial = copy.deepcopy(model.state_dict())
-    speckle, image = torch.randn(2, 1, 32, 32), (torch.rand(2, 1, 32, 32) > 0.9).float()
-    assert losses_of(head)
-    for key, loss in losses_of(head).items():
-        model.load_state_dict(initial)
-        module = SpeckleModule(model, loss, read, build(cfg.optimizer), build(cfg.scheduler), ["val_seen"])
-        check_pair(module.loss, module.head)
-        module.trainer = SimpleNamespace(estimated_stepping_batches=2)  # type: ignore[assignment]
-        optimizer: Any = module.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
-        for _ in range(2):
-            optimizer.zero_grad()
-            value = module.loss(module.model(speckle), module.head.encode(image))
-            value.backward()
-            assert value.isfinite(), key
-            for weight, p in model.named_parameters():
-                assert p.grad is not None, (key, weight)
-                assert p.grad.isfinite().all(), (key, weight)
-            optimizer.step()
-        moved = [not torch.equal(p, initial[weight]) for weight, p in model.named_parameters()]
-        assert any(moved), key
-        assert all(p.isfinite().all() for p in model.parameters()), key
-
-
-def test_every_loss_goes_with_a_head():
-    assert {name for head in HEADS for name in losses_of(head)} == set(LOSSES)
-
-
-@pytest.mark.parametrize("name", ["val_unseen/pcc", "val_seem/pcc", "train/loss"])
-def test_an_unseen_or_unknown_split_does_not_choose_the_epoch(name: str):
-    with pytest.raises(ValueError, match="is not a value of val_seen, val_class"):
-        check_monitor(name, ["val_seen", "val_class", "val_unseen"])
+    assert prepare_model(model, composed()) is model
 
 
 def test_a_monitor_can_be_a_loss(tmp_path: Path):
-    cfg, folder = start(tmp_path, "trainer.max_epochs=1", "monitor.name=val_seen/loss", "monitor.mode=min")
+    cfg, folder = start(tmp_path, "trainer.max_epochs=1", "monitor.name=val_seen/loss")
     assert train(cfg, folder) > 0
 
 

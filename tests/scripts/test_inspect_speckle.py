@@ -9,9 +9,9 @@ import pytest
 from conftest import ROOT, TINY
 from hydra import compose, initialize_config_dir
 
-from spt.run.building import build
 from spt.evaluation.speckle.checks import Limits
 from spt.evaluation.speckle.measured import by_diffuser, measure, one_split
+from spt.run.building import build
 
 SMALL = [override for override in TINY if override.startswith("data.source")]
 

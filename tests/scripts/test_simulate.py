@@ -17,9 +17,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from torch.utils.data import DataLoader
 
-from spt.run.command import explain
-from spt.run.building import build
 from spt.data.hdf5_writer import write_set
+from spt.run.building import build
+from spt.run.command import explain
 
 SMALL = [setting for setting in TINY if setting.startswith("data.source.")]
 

@@ -1,6 +1,7 @@
 """What a network knows before the first step: weights of a file, the share of light in its last bias."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import torch
 from conftest import ROOT, composed
 from torch import nn
 
-from spt.run.building import build
+from spt.data.preparation import Preparation
 from spt.heads import BinaryHead, Head, TwoClassHead
 from spt.models import SACNN, SpTUNet
-from spt.training.initial import load_weights, set_output_prior
+from spt.run.building import build
+from spt.training.initial import load_weights, set_output_prior, share_of_light
 
 MODELS = sorted(path.stem for path in (ROOT / "configs" / "model").glob("*.yaml"))
 
@@ -65,7 +67,7 @@ def test_only_the_first_model_of_a_name_is_its_prefix(tmp_path: Path):
 
 
 def test_a_file_that_is_not_there(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"weights=.*nothing\.ckpt: no such file"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.ckpt: no such file"):
         load_weights(network(), tmp_path / "nothing.ckpt")
     with pytest.raises(FileNotFoundError, match="no such file"):
         load_weights(network(), tmp_path)
@@ -219,3 +221,22 @@ def test_a_network_whose_last_convolution_does_not_fit_is_refused(model: nn.Modu
     with pytest.raises(ValueError, match=r"1 channel\(s\) and a bias; Sequential has not\. Set output_prior=null"):
         set_output_prior(model, BinaryHead(), 0.1)
     assert same(state(model), before)
+
+
+def test_a_share_of_light_is_a_number():
+    assert share_of_light(0.1) == 0.1
+    assert share_of_light("1e-3") == 0.001
+
+
+@pytest.mark.parametrize("share", ["abc", "train", "", "0,1"])
+def test_a_prior_that_is_no_number_is_refused(share: str):
+    with pytest.raises(ValueError, match=f"a number between 0 and 1, `data` or null, got '{share}'"):
+        share_of_light(share)
+
+
+def test_weights_trained_on_frames_prepared_otherwise_are_refused_with_the_settings(tmp_path: Path):
+    theirs = Preparation("none", "maximum")
+    path = saved(tmp_path / "keras.ckpt", {"state_dict": converted(network()), "preparation": asdict(theirs)})
+    with pytest.raises(ValueError, match=r"Set data\.preparation\.transform=none data\.preparation\.scale=maximum\.$"):
+        load_weights(network(), path, Preparation())
+    load_weights(network(), path, theirs)

@@ -4,18 +4,26 @@ import pytest
 import torch
 from conftest import composed
 
-from spt.run.building import build
+from spt.data.preparation import Preparation
 from spt.heads import BinaryHead
 from spt.losses import DiceLoss
 from spt.metrics import METRICS, pcc
 from spt.models import SpTUNet
+from spt.run.building import build
 from spt.training.module import SpeckleModule
 
 
 def module(**model: int) -> SpeckleModule:
     cfg = composed()
     return SpeckleModule(
-        SpTUNet(width=4, **model), DiceLoss(), BinaryHead(), build(cfg.optimizer), build(cfg.scheduler), ["val_seen"]
+        SpTUNet(width=4, **model),
+        DiceLoss(),
+        BinaryHead(),
+        build(cfg.optimizer),
+        build(cfg.scheduler),
+        ["val_seen"],
+        Preparation("none", "maximum"),
+        16,
     )
 
 
@@ -70,6 +78,12 @@ def test_validation_collects_what_the_head_reads_from_the_logits():
     assert list(values) == [*METRICS, "top1"]
     assert values["top1"] == values["accuracy"]
     assert 0 < values["top1"] < 1
+
+
+def test_a_checkpoint_says_what_speckles_the_network_was_trained_on():
+    checkpoint: dict[str, object] = {}
+    module().on_save_checkpoint(checkpoint)
+    assert checkpoint == {"preparation": {"transform": "none", "scale": "maximum"}, "size": 16}
 
 
 @pytest.mark.slow

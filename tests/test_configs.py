@@ -1,4 +1,4 @@
-"""The configurations compose from anywhere, build, and are only trusted as far as they should be."""
+"""The configurations compose from anywhere, and everything that they name builds."""
 
 import os
 import subprocess
@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, TINY, composed
+from conftest import ROOT, composed
 from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from spt.run.building import build, check_targets, open_run
 from spt.data.datamodule import SpeckleDataModule
+from spt.run.building import build
 from spt.run.train import check_pair
 
 CONFIGS = ROOT / "configs"
@@ -31,7 +30,7 @@ def test_default_is_spt_unet_with_dice_on_simulated_speckles():
     assert cfg.loss._target_ == "spt.losses.DiceLoss"
     assert cfg.data.source._target_ == "spt.data.simulated.SimulatedSpeckles"
     assert cfg.data.source.train == 6000
-    assert cfg.monitor == {"name": "val_seen/pcc", "mode": "max"}
+    assert cfg.monitor == {"name": "val_seen/pcc"}
 
 
 def test_composes_from_any_folder(tmp_path: Path):
@@ -186,8 +185,8 @@ def test_every_experiment_builds_and_says_what_to_expect(name: str):
 
 def test_every_callback_and_logger_builds(tmp_path: Path):
     cfg = composed()
-    assert [build(node) for node in cfg.callbacks.values()]
-    assert [build(node, save_dir=str(tmp_path)) for node in cfg.logger.values()]
+    assert [build(node) for node in cfg.callbacks.values()]  # type: ignore[union-attr]
+    assert [build(node, save_dir=str(tmp_path)) for node in cfg.logger.values()]  # type: ignore[union-attr]
 
 
 def test_root_scalars_are_typed():
@@ -197,69 +196,3 @@ def test_root_scalars_are_typed():
         composed("sead=1")
     with pytest.raises(ConfigCompositionException, match="epsilon"):
         composed("loss.epsilon=1")
-
-
-# A configuration from somebody else's folder ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "target",
-    ["os.system", "torch.os.system", "spt.config.os.system", "torch.load", "torch.hub.load", "nowhere.Thing", "eval"],
-)
-def test_targets_outside_the_trusted_packages_are_refused(target: str):
-    with pytest.raises(ValueError, match=target):
-        check_targets(OmegaConf.create({"model": {"parts": [{"_target_": target}]}}))
-
-
-def test_own_configuration_is_trusted():
-    cfg = composed()
-    assert isinstance(cfg, DictConfig)
-    check_targets(cfg)
-
-
-def test_spt_trust_adds_a_package(monkeypatch: pytest.MonkeyPatch):
-    node = OmegaConf.create({"_target_": "fractions.Fraction"})
-    with pytest.raises(ValueError, match="SPT_TRUST"):
-        check_targets(node)
-    monkeypatch.setenv("SPT_TRUST", "mylab,fractions")
-    check_targets(node)
-
-
-# Continuing -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def finished(tmp_path: Path) -> Path:
-    """A folder that looks like a run."""
-    (tmp_path / ".hydra").mkdir()
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    OmegaConf.save(composed(*TINY, "seed=7"), tmp_path / ".hydra" / "config.yaml")
-    return tmp_path
-
-
-def test_continued_run_keeps_its_own_configuration(finished: Path):
-    opened = open_run(composed(f"run={finished}"), "elsewhere", [f"run={finished}"])
-    assert opened.resume
-    assert opened.config.seed == 7
-    assert opened.config.model.width == 4
-    assert opened.folder.path == finished
-
-
-def test_continued_run_takes_single_values_and_remembers_them(finished: Path):
-    opened = open_run(composed(f"run={finished}"), "", [f"run={finished}", "trainer.max_epochs=9"])
-    assert opened.config.trainer.max_epochs == 9
-    assert OmegaConf.load(finished / ".hydra" / "config.yaml").trainer.max_epochs == 9  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize("override", ["loss=bce", "+model.depth=3", "trainer.epochs=3", "~loss"])
-def test_continued_run_refuses_other_files_and_unknown_values(finished: Path, override: str):
-    before = (finished / ".hydra" / "config.yaml").read_text()
-    with pytest.raises(ValueError, match="single values"):
-        open_run(composed(f"run={finished}"), "", [f"run={finished}", override])
-    assert (finished / ".hydra" / "config.yaml").read_text() == before
-
-
-def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"config\.yaml is not there"):
-        open_run(composed(f"run={tmp_path}"), "", [])

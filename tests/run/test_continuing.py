@@ -1,0 +1,198 @@
+"""An earlier run goes on with its own configuration; what is changed is checked before it is written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import TINY, composed
+from omegaconf import OmegaConf
+
+from spt.errors import InvalidValue, MissingFile, UserError
+from spt.run import train as verb
+from spt.run.continuing import continue_run, for_hydra, named_run, override, read_config
+from spt.run.folder import RunFolder
+from spt.run.train import train
+from spt.training.module import SpeckleModule
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of two epochs with AdamW; its folder has the name of a sweep's of version 0.2."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "0_loss=focal,seed=1")
+    config = composed(*TINY, "loss=focal", "seed=7", "deterministic=true", "~logger", "~callbacks")
+    train(config, folder)
+    folder.config.parent.mkdir()
+    OmegaConf.save(config, folder.config)
+    return folder
+
+
+@pytest.fixture
+def copy(run: RunFolder, tmp_path: Path) -> RunFolder:
+    import shutil
+
+    shutil.copytree(run.path, tmp_path / run.path.name)
+    return RunFolder(tmp_path / run.path.name)
+
+
+@pytest.fixture
+def resumed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[verb.Prepared]]:
+    """Runs that would go on now, instead of going on."""
+    found: list[verb.Prepared] = []
+    monkeypatch.setattr(verb, "resume", lambda prepared: found.append(prepared) or 0.0)
+    return found
+
+
+def test_the_run_keeps_its_own_configuration(copy: RunFolder, resumed: list[verb.Prepared]):
+    before = copy.config.read_bytes()
+    continue_run([f"run={copy.path}"])
+    (prepared,) = resumed
+    assert prepared.config.seed == 7
+    assert prepared.config.loss._target_ == "spt.losses.FocalLoss"
+    assert prepared.folder.path == copy.path
+    assert copy.config.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change", ["trainer.max_epochs=9", "loss.gamma=3", "data.source.cache=/tmp/a=b", "optimizer.lr=2e-5"]
+)
+def test_a_single_value_is_changed_and_remembered(copy: RunFolder, resumed: list[verb.Prepared], change: str):
+    """Also one that only this run has: focal's gamma is in no default configuration."""
+    continue_run([f"run={copy.path}", change])
+    key, _, value = change.partition("=")
+    for config in (resumed[0].config, OmegaConf.load(copy.config)):
+        assert str(OmegaConf.select(config, key)) == value.replace("2e-5", "2e-05")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("loss=bce", "single values"),
+        ("+model.depth=3", "single values"),
+        ("trainer.epochs=3", "single values"),
+        ("~loss", "single values"),
+        ("seed=1,2", "single values"),
+        ("seed=abc", "could not be converted to Integer"),
+        ("seed", "cannot be read"),
+        ("-m", "overrides of its values alone"),
+        ("loss._target_=spt.losses.DiceLoss", "Start a new run"),
+        ("monitor.name=val_seen/ssim", "Start a new run"),
+        ("data.batch_size=0", "batch_size must be at least 1"),
+        ("model.width=8", "does not hold the weights of this SpTUNet"),
+        ("data.source.setup.window=36", "multiples of 8"),
+        ("trainer.precision=half", "precision must be"),
+        ("trainer.accelerator=tpus", "trainer"),
+        ("trainer.max_epochs=1", r"has trained 2 epochs; trainer\.max_epochs=1 is less"),
+        ("optimizer.lr=-1", "Invalid learning rate"),
+    ],
+)
+def test_what_does_not_work_is_refused_and_leaves_the_configuration(copy: RunFolder, change: str, message: str):
+    before = {path: path.read_bytes() for path in copy.path.rglob("*") if path.is_file() and path.name != "train.log"}
+    with pytest.raises(UserError, match=message):
+        continue_run([f"run={copy.path}", change])
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(MissingFile, match=r"config\.yaml is not there"):
+        continue_run([f"run={tmp_path}"])
+
+
+def test_a_configuration_of_another_version_is_refused(copy: RunFolder):
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(copy.config), {"monitor": {"mode": "max"}}), copy.config)
+    with pytest.raises(
+        InvalidValue, match=r"no configuration of this version of spt: Key 'mode' not in 'Monitor'.*Train again"
+    ):
+        read_config(copy)
+
+
+def test_a_class_that_is_not_trusted_is_refused_before_anything_is_built(copy: RunFolder):
+    config = OmegaConf.load(copy.config)
+    config.loss._target_ = "subprocess.Popen"  # type: ignore[union-attr]
+    OmegaConf.save(config, copy.config)
+    with pytest.raises(InvalidValue, match=r"builds subprocess\.Popen"):
+        continue_run([f"run={copy.path}"])
+
+
+class Malice:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self):
+        import os
+
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_checkpoint_with_a_pickled_command_is_refused_and_not_run(copy: RunFolder, tmp_path: Path):
+    torch.save({"state_dict": {}, "extra": Malice(tmp_path / "owned")}, copy.last)
+    with pytest.raises(InvalidValue, match=r"last\.ckpt is no checkpoint of spt"):
+        continue_run([f"run={copy.path}"])
+    assert not (tmp_path / "owned").exists()
+
+
+def test_relative_paths_of_data_begin_where_the_run_was_started(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    from spt.run.continuing import _from, _started_in
+
+    OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"cwd": "/lab/desk"}}}), copy.choices)
+    config = composed("data=hdf5", "data.source.path=sets/a.h5")
+    assert _from(config, _started_in(copy)).data.source.path == "/lab/desk/sets/a.h5"
+    monkeypatch.chdir("/tmp")
+    assert override(config, ["data.source.path=b.h5"]).data.source.path == "/tmp/b.h5"
+
+
+# The learning rate of a continued run ---------------------------------------------------------------------------------
+
+
+def rates(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, *changes: str) -> list[float]:
+    """Learning rate of every step that the continued run makes."""
+    seen: list[float] = []
+    step = SpeckleModule.training_step
+
+    def recorded(self: SpeckleModule, batch: object, batch_idx: int) -> torch.Tensor:
+        seen.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return step(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SpeckleModule, "training_step", recorded)
+    continue_run([f"run={folder.path}", *changes])
+    return seen
+
+
+def test_a_longer_schedule_goes_on_where_it_would_be(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    """Two of four epochs are behind it: of 12 steps with 1 of warm-up, 6."""
+    import math
+
+    expected = [1e-3 * (1 + math.cos(math.pi * (k - 1) / 11)) / 2 for k in range(6, 12)]
+    assert rates(copy, monkeypatch, "trainer.max_epochs=4") == pytest.approx(expected)
+
+
+def test_another_learning_rate_and_decay_are_taken(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
+    changes = ["trainer.max_epochs=3", "optimizer.lr=5e-5", "scheduler.final=1.0", "optimizer.weight_decay=0.5"]
+    assert rates(copy, monkeypatch, *changes) == pytest.approx([5e-5] * 3)
+    last = torch.load(copy.last, weights_only=True)["optimizer_states"][0]["param_groups"]
+    assert [group["weight_decay"] for group in last] == [0.5, 0.0]
+    assert [group["initial_lr"] for group in last] == [5e-5] * 2
+
+
+# The command line -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folder"),
+    [
+        (["run=a/0_loss=dice,seed=1"], Path("a/0_loss=dice,seed=1")),
+        (["run='a b'", "x=1"], Path("a b")),
+        (["run=~/x"], Path.home() / "x"),
+        (["run=null"], None),
+        (["loss=bce"], None),
+        (["run=a", "--help"], None),
+    ],
+)
+def test_the_folder_is_read_as_it_is_written(arguments: list[str], folder: Path | None):
+    assert named_run(arguments) == folder
+
+
+def test_hydra_is_given_what_it_reads():
+    given = ["weights=0_loss=dice,seed=1/best.ckpt", "logger=null", "loss=dice,bce", "-m", "x='a=b'", "a=${b}", "+c=1"]
+    got = ["weights='0_loss=dice,seed=1/best.ckpt'", "~logger", "loss=dice,bce", "-m", "x='a=b'", "a=${b}", "+c=1"]
+    assert for_hydra(given) == got

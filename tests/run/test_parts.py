@@ -1,0 +1,157 @@
+"""What a run is built of fits together, or is refused before data are made."""
+
+import copy
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from conftest import ROOT, composed
+from torch import nn
+
+from spt.data.preparation import Preparation
+from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
+from spt.losses import BCELoss, CELoss, CompoundLoss, DiceLoss, FocalLoss, NPCCLoss
+from spt.run.building import build
+from spt.run.parts import check_model, check_pair
+from spt.training.module import SpeckleModule
+
+
+def test_a_network_whose_logits_do_not_fit_the_head_is_refused():
+    with pytest.raises(ValueError, match=r"to \(1, 2, 16, 16\), but the head expects \(1, 1, 16, 16\)"):
+        check_model(torch.nn.Conv2d(1, 2, 1), 16, 1)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_check_leaves_the_network_as_it_was(training: bool):
+    model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train(training)
+    check_model(model, 16, 1)
+    assert model.training == model[1].training == training
+    assert model[1].num_batches_tracked == 0
+    assert all(p.grad is None for p in model.parameters())
+
+
+# Loss and head --------------------------------------------------------------------------------------------------------
+
+
+class Undeclared(nn.Module):
+    """A loss that declares no heads."""
+
+
+@pytest.mark.parametrize(
+    ("loss", "head"),
+    [
+        (BCELoss(), BinaryHead()),
+        (CELoss(), TwoClassHead()),
+        (DiceLoss(), BinaryHead()),
+        (DiceLoss(), TwoClassHead()),
+        (DiceLoss(activation="sigmoid"), MultiLabelHead()),
+        (CELoss(), GreyLevelsHead()),
+        (FocalLoss(), GreyLevelsHead()),
+        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), TwoClassHead()),
+        (Undeclared(), BinaryHead()),
+        (Undeclared(), TwoClassHead()),
+        (CompoundLoss([Undeclared()], [1]), TwoClassHead()),
+    ],
+)
+def test_a_loss_that_reads_the_heads_channels_passes(loss: nn.Module, head: Head):
+    check_pair(loss, head)
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "message"),
+    [
+        (
+            CELoss(),
+            BinaryHead(),
+            r"^CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels\.$",
+        ),
+        (BCELoss(), TwoClassHead(), r"^BCELoss does not go with head=two_class; it goes with head=binary\.$"),
+        (NPCCLoss(), TwoClassHead(), "it goes with head=binary"),
+        (CompoundLoss([CELoss(), DiceLoss()], [1, 1]), BinaryHead(), "CompoundLoss .* it goes with head=two_class"),
+        (CompoundLoss([CELoss(), BCELoss()], [1, 1]), BinaryHead(), "parts of this loss have no head in common"),
+    ],
+)
+def test_a_loss_that_reads_other_channels_is_refused_by_what_fits(loss: nn.Module, head: Head, message: str):
+    with pytest.raises(ValueError, match=message):
+        check_pair(loss, head)
+
+
+def test_every_head_that_fits_is_named():
+    class Third(BinaryHead):
+        name = "third"
+
+    with pytest.raises(ValueError, match=r"it goes with head=binary or head=two_class or head=multi_label\.$"):
+        check_pair(DiceLoss(), Third())
+
+
+@pytest.mark.parametrize(
+    ("loss", "head", "reads"),
+    [
+        (DiceLoss(), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (CompoundLoss([FocalLoss(), DiceLoss()], [1, 1]), MultiLabelHead(), "softmax, head=multi_label by sigmoid"),
+        (DiceLoss(activation="sigmoid"), TwoClassHead(), "sigmoid, head=two_class by softmax"),
+    ],
+)
+def test_a_loss_that_would_read_the_logits_otherwise_is_refused_with_the_remedy(
+    loss: nn.Module, head: Head, reads: str
+):
+    with pytest.raises(
+        ValueError, match=rf"would read the logits by {reads}\. Write activation: \$\{{head\.activation"
+    ):
+        check_pair(loss, head)
+
+
+# Every network with every loss ----------------------------------------------------------------------------------------
+
+MODELS, LOSSES, HEADS = (
+    sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml")) for group in ("model", "loss", "head")
+)
+
+
+@cache
+def losses_of(head: str) -> dict[str, nn.Module]:
+    """Every loss that goes with a head, as configured there."""
+    built = {name: build(composed(f"loss={name}", f"head={head}").loss) for name in LOSSES}
+    return {name: loss for name, loss in built.items() if head in loss.heads}
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize(
+    # Of the wide ones, deep speckle (21,850,530 parameters) and the encoder of timm wait for the slow tests.
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow if name in ("deep_speckle", "timm_unet") else ()) for name in MODELS],
+)
+def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str, head: str):
+    narrow = ["model.width=8"] if "width" in composed(f"model={name}").model else []
+    cfg = composed(f"model={name}", f"head={head}", *narrow)
+    model, read = build(cfg.model), build(cfg.head)
+    check_model(model, 32, read.channels)
+    initial = copy.deepcopy(model.state_dict())
+    speckle, image = torch.randn(2, 1, 32, 32), (torch.rand(2, 1, 32, 32) > 0.9).float()
+    assert losses_of(head)
+    for key, loss in losses_of(head).items():
+        model.load_state_dict(initial)
+        module = SpeckleModule(
+            model, loss, read, build(cfg.optimizer), build(cfg.scheduler), ["val_seen"], Preparation(), 32
+        )
+        check_pair(module.loss, module.head)
+        module.trainer = SimpleNamespace(estimated_stepping_batches=2)  # type: ignore[assignment]
+        optimizer: Any = module.configure_optimizers()["optimizer"]  # type: ignore[index, call-overload]
+        for _ in range(2):
+            optimizer.zero_grad()
+            value = module.loss(module.model(speckle), module.head.encode(image))
+            value.backward()
+            assert value.isfinite(), key
+            for weight, p in model.named_parameters():
+                assert p.grad is not None, (key, weight)
+                assert p.grad.isfinite().all(), (key, weight)
+            optimizer.step()
+        moved = [not torch.equal(p, initial[weight]) for weight, p in model.named_parameters()]
+        assert any(moved), key
+        assert all(p.isfinite().all() for p in model.parameters()), key
+
+
+def test_every_loss_goes_with_a_head():
+    assert {name for head in HEADS for name in losses_of(head)} == set(LOSSES)
