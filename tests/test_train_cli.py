@@ -1,4 +1,4 @@
-"""train.py as a user runs it: a process of its own, its output, its exit code."""
+"""train.py as a user runs it: what it prints and its exit code; signals and several jobs in processes of their own."""
 
 import json
 import math
@@ -11,36 +11,40 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, TINY, train_py
+from conftest import ROOT, TINY, command, train_py
 from omegaconf import OmegaConf
 
 
 def test_help_is_quick_to_import_and_lists_the_choices():
-    done = train_py("--help")
-    assert done.returncode == 0
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['train.py', '--help']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as end: print(end.code)\n"
+        "print([m for m in ('torch', 'lightning', 'timm') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     for group in ("model", "loss", "head", "experiment"):
         options = sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml"))
         assert f"{group}: {', '.join(options)}" in done.stdout
-    heavy = "import sys, spt.run.command, train; print([m for m in ('torch', 'lightning', 'timm') if m in sys.modules])"
-    imported = subprocess.run([sys.executable, "-c", heavy], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert imported.stdout.strip() == "[]", "--help must not pay for torch"
+    assert done.stdout.rstrip().endswith("[]"), "--help must not pay for torch"
 
 
 def test_two_epochs_then_two_more(tmp_path: Path):
-    folder = tmp_path / "run"
-    done = train_py(*TINY, f"hydra.run.dir={folder}")
-    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "0_loss=dice,seed=1"
+    done = command("train.py", *TINY, f"hydra.run.dir={folder}")
+    assert done.code == 0, done.err
     for text in ("Device: cpu", "epoch 1: train/loss", "linear ridge", "val_unseen", "figures/val_seen.png"):
-        assert text in done.stdout + done.stderr, text
-    again = train_py(f"run={folder}", "trainer.max_epochs=4")
-    assert again.returncode == 0, again.stderr
-    assert "epoch 3:" in again.stdout + again.stderr
-    assert "epoch 1:" not in again.stdout + again.stderr
+        assert text in done.out + done.err, text
+    again = command("train.py", f"run={folder}", "trainer.max_epochs=4")
+    assert again.code == 0, again.err
+    assert "epoch 3:" in again.out + again.err
+    assert "epoch 1:" not in again.out + again.err
     assert len((folder / "metrics.csv").read_text().splitlines()) == 5
     assert json.loads((folder / "metrics.json").read_text())["run"]["epochs"] == 4
-    taken = train_py(*TINY, f"hydra.run.dir={folder}")
-    assert taken.returncode == 2
-    assert "holds a run already" in taken.stderr
+    taken = command("train.py", *TINY, f"hydra.run.dir={folder}")
+    assert taken.code == 2
+    assert f"holds a run already. Continue it with run='{folder}'" in taken.err
 
 
 @pytest.mark.slow
@@ -123,7 +127,7 @@ def test_a_killed_run_continues_to_the_same_weights(tmp_path: Path, number: int,
 
 
 @pytest.mark.slow
-def test_two_processes_judge_like_one(tmp_path: Path):
+def test_two_processes_score_like_one(tmp_path: Path):
     """`trainer=ddp` on two CPU processes: metrics over 9 images a split, which two processes do not share evenly."""
     done = train_py(
         *TINY, "trainer=ddp", "trainer.devices=2", "data.source.validation=9", "data.batch_size=4",
@@ -140,14 +144,21 @@ def test_two_processes_judge_like_one(tmp_path: Path):
 # Bad input: one clear error, exit code 2, nothing trained -----------------------------------------------------------
 
 
-def refused(tmp_path: Path, *arguments: str, **env: str) -> str:
-    done = train_py(*TINY, f"hydra.run.dir={tmp_path / 'run'}", *arguments, **env)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    message = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
-    assert len(message) == 1, done.stderr
+def refused(tmp_path: Path, *arguments: str) -> str:
+    done = command("train.py", *TINY, f"hydra.run.dir={tmp_path / 'run'}", *arguments)
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    message = [line for line in done.err.splitlines() if line.startswith("Error:")]
+    assert len(message) == 1, done.err
     assert not (tmp_path / "run" / "metrics.json").exists()
-    return done.stderr[done.stderr.index("Error:") :]
+    return done.err[done.err.index("Error:") :]
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache that no other test has written to."""
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def test_unknown_option_is_hydras_own_error():
@@ -157,63 +168,67 @@ def test_unknown_option_is_hydras_own_error():
     assert "Traceback" not in done.stderr
 
 
-def test_impossible_size(tmp_path: Path):
-    text = refused(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=72")
-    assert "multiples of 8, got 36x36" in text
-
-
-def test_missing_folder(tmp_path: Path):
-    real = ["data=real_220grit", "data.source.root=/nowhere/real", f"hydra.run.dir={tmp_path / 'run'}"]
-    done = train_py(*real, "model.width=4")
-    assert done.returncode == 2
-    assert "/nowhere/real is not a folder" in done.stderr
-    unset = train_py("data=real_220grit", f"hydra.run.dir={tmp_path / 'run2'}", SPT_DATA="")
-    assert unset.returncode == 2
-    assert "Set the environment variable SPT_DATA" in unset.stderr
-
-
-def test_truncated_cache_file(tmp_path: Path):
-    assert (
-        train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a'}", SPT_CACHE=str(tmp_path)).returncode
-        == 0
-    )
-    (file,) = tmp_path.glob("simulated-*.h5")
-    file.write_bytes(file.read_bytes()[:5000])
-    text = refused(tmp_path, SPT_CACHE=str(tmp_path))
-    assert file.name in text
-    assert "truncated" in text
-
-
-def test_no_pairs(tmp_path: Path):
-    assert "data.source.train must be at least 1" in refused(tmp_path, "data.source.train=0")
-
-
-def test_loss_and_head_that_do_not_fit(tmp_path: Path):
-    text = refused(tmp_path, "loss=ce", "head=binary", SPT_CACHE=str(tmp_path / "cache"))
-    assert text == "Error: CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels.\n"
-    assert not (tmp_path / "cache").exists()
-
-
-def test_weights_that_are_not_there(tmp_path: Path):
-    text = refused(tmp_path, "weights=/nowhere.ckpt", SPT_CACHE=str(tmp_path / "cache"))
-    assert text == "Error: weights=/nowhere.ckpt: no such file.\n"
-    assert not (tmp_path / "cache").exists()
-
-
 @pytest.mark.parametrize(
-    ("share", "message"),
+    ("arguments", "message"),
     [
-        ("abc", "must be a number between 0 and 1, `data` or null, got 'abc'."),
-        ("2", "must lie between 0 and 1, got 2.0."),
+        (["data.source.setup.window=36", "data.source.setup.grid=72"], "multiples of 8, got 36x36"),
+        (["data.source.train=0"], "data.source.train must be at least 1"),
+        (
+            ["loss=ce", "head=binary"],
+            "Error: CELoss does not go with head=binary; it goes with head=two_class or",
+        ),
+        (["weights=/nowhere.ckpt"], "Error: /nowhere.ckpt: no such file.\n"),
+        (["output_prior=abc"], "output_prior must be a number between 0 and 1, `data` or null, got 'abc'."),
+        (["output_prior=2"], "output_prior must lie between 0 and 1, got 2.0."),
+        (["data.batch_size=many"], "Error: data.batch_size must be int, got 'many'."),
+        (["trainer.max_epochs=two"], "Error: trainer.max_epochs must be int or null, got 'two'."),
+        (
+            ["trainer.precision=64-true"],
+            "64-true is not supported. Use 32-true, bf16-mixed, 16-mixed.",
+        ),
+        (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
+        (["trainer.max_epochs=-1", "+trainer.max_time=00:00:00:04"], "gives the learning rate's schedule no end"),
+        (["+trainer.check_val_every_n_epoch=5"], "check_val_every_n_epoch=5 never validates in trainer.max_epochs=2"),
+        (["optimizer.lr=-1"], "Invalid learning rate: -1"),
+        (["+model.depth=3"], "Error: model.depth: SpTUNet has no such argument."),
+        (["data=real_220grit", "data.source.root=/nowhere/real"], "/nowhere/real is not a folder"),
     ],
 )
-def test_output_prior_that_is_no_share(tmp_path: Path, share: str, message: str):
-    assert refused(tmp_path, f"output_prior={share}") == f"Error: output_prior {message}\n"
+def test_bad_input_is_refused_before_anything_is_made(
+    tmp_path: Path, own_cache: Path, arguments: list[str], message: str
+):
+    data = [a for a in TINY if not (arguments[0] == "data=real_220grit" and a.startswith("data.source."))]
+    done = command("train.py", *data, f"hydra.run.dir={tmp_path / 'run'}", *arguments)
+    assert done.code == 2, done.err
+    assert message in done.err
+    assert done.err.count("Error:") == 1
+    assert "Traceback" not in done.err
+    assert not own_cache.exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_value_of_the_wrong_kind(tmp_path: Path):
-    text = refused(tmp_path, "data.batch_size=many")
-    assert "A value under data is of the wrong type; `python train.py --help` shows what fits." in text
+@pytest.mark.parametrize("name", ["val_seen/pc", "val_unseen/pcc"])
+def test_a_monitor_that_cannot_choose_is_refused_before_training(tmp_path: Path, name: str):
+    assert f"monitor.name={name} is no value that can choose the epoch. There are" in refused(
+        tmp_path, f"monitor.name={name}"
+    )
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_measured_data_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("SPT_DATA", raising=False)
+    done = command("train.py", "data=real_220grit", f"hydra.run.dir={tmp_path}")
+    assert done.code == 2
+    assert "Set the environment variable SPT_DATA" in done.err
+
+
+def test_truncated_cache_file(tmp_path: Path, own_cache: Path):
+    assert command("train.py", *TINY, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path / 'a'}").code == 0
+    (file,) = own_cache.glob("simulated-*.h5")
+    file.write_bytes(file.read_bytes()[:5000])
+    text = refused(tmp_path)
+    assert file.name in text
+    assert "truncated" in text
 
 
 def test_device_that_is_not_there(tmp_path: Path):
@@ -225,27 +240,61 @@ def test_device_that_is_not_there(tmp_path: Path):
 def test_no_write_permission(tmp_path: Path):
     blocked = tmp_path / "file"
     blocked.touch()
-    done = train_py(*TINY, f"hydra.run.dir={blocked / 'run'}")
-    assert done.returncode == 2
-    assert f"cannot write to {blocked / 'run'}" in done.stderr
-    assert "Traceback" not in done.stderr
+    done = command("train.py", *TINY, f"hydra.run.dir={blocked / 'run'}")
+    assert done.code == 2
+    assert f"cannot write to {blocked / 'run'}" in done.err
+    assert "Traceback" not in done.err
 
 
-def test_cache_that_cannot_be_written(tmp_path: Path):
+def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "file").touch()
-    text = refused(tmp_path, SPT_CACHE=str(tmp_path / "file" / "cache"))
-    assert "simulated-" in text
+    monkeypatch.setenv("SPT_CACHE", str(tmp_path / "file" / "cache"))
+    text = refused(tmp_path)
     assert "cannot write" in text
 
 
 def test_run_that_is_not_there(tmp_path: Path):
-    done = train_py(f"run={tmp_path / 'nothing'}")
-    assert done.returncode == 2
-    assert "no such folder" in done.stderr
+    done = command("train.py", f"run={tmp_path / 'nothing'}")
+    assert done.code == 2
+    assert "config.yaml is not there" in done.err
     assert not (tmp_path / "nothing").exists()
+
+
+OWN_LOSS = """
+import torch
+
+class OwnLoss(torch.nn.Module):
+    def __init__(self, check):
+        super().__init__()
+
+    def forward(self, logits, target):
+        return {}["smooth"]  # a fault of its author
+"""
+
+
+def test_a_fault_in_a_loss_of_ones_own_shows_its_line(tmp_path: Path):
+    (tmp_path / "own_loss.py").write_text(OWN_LOSS)
+    done = train_py(
+        *TINY,
+        "loss=bce",
+        "loss._target_=own_loss.OwnLoss",
+        f"hydra.run.dir={tmp_path / 'run'}",
+        PYTHONPATH=str(tmp_path),
+    )
+    assert done.returncode == 1
+    assert 'return {}["smooth"]  # a fault of its author' in done.stderr
+    assert "KeyError: 'smooth'" in done.stderr
 
 
 def test_full_error_shows_the_traceback(tmp_path: Path):
     done = train_py(*TINY, f"hydra.run.dir={tmp_path}", "data.source.train=0", HYDRA_FULL_ERROR="1")
     assert "Traceback" in done.stderr
     assert "data.source.train must be at least 1" in done.stderr
+
+
+@pytest.mark.parametrize("switched_off", ["logger=null", "~logger", "callbacks=null"])
+def test_loggers_and_callbacks_can_be_switched_off(tmp_path: Path, switched_off: str):
+    done = command("train.py", *TINY, "trainer.max_epochs=1", switched_off, f"hydra.run.dir={tmp_path}")
+    assert done.code == 0, done.err
+    assert (tmp_path / "metrics.json").is_file()
+    assert (tmp_path / "tensorboard").exists() == (switched_off == "callbacks=null")

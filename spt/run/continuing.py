@@ -177,5 +177,7 @@ def _anchor(node: DictConfig | ListConfig, start: Path) -> None:
 
 def _log_to(path: Path) -> None:
     """Log as Hydra does for a new run: to the terminal and into the run's own file."""
-    handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(path, encoding="utf-8")]
-    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    logging.root.setLevel(logging.INFO)
+    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(path, encoding="utf-8")):
+        handler.setFormatter(logging.Formatter("[%(asctime)s] %(message)s", datefmt="%H:%M:%S"))
+        logging.root.addHandler(handler)
