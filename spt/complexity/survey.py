@@ -1,23 +1,14 @@
 """The notes' tables of backbones, counted again on what timm and torchvision build, without weights."""
 
-import csv
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
+from functools import cache, partial
 
 import torch
 from torch import nn
 
+from spt.complexity.notes_figures import read
 from spt.complexity.profile import Profile, profile
 from spt.complexity.sheet import Row, Sheet
-
-TABLES = {
-    "flops-counter": "first note, accuracies Acc@1 and Acc@5",
-    "torchvision": "second note, Top-1 and Top-5 error",
-    "pretrained-models": "second note, Acc@1 and Acc@5",
-}
-
-MODULES = ("normalisation", "activation", "pooling")
 
 
 def build_backbone(library: str, name: str) -> nn.Module:
@@ -37,7 +28,6 @@ def cifar_resnet50() -> nn.Module:
     """ResNet-50 for CIFAR-100: a 3x3 stem of stride 1 without max-pool, and 100 classes.
 
     Source: the parameter count 23,705,252 of the second note is that of weiaicunzai/pytorch-cifar100.
-        Differs: nothing that counts; torchvision's body.
     """
     from torchvision.models import resnet50
 
@@ -48,19 +38,13 @@ def cifar_resnet50() -> nn.Module:
     return model.eval()
 
 
-def read(name: str) -> list[dict[str, str]]:
-    """Rows of one of the package's CSV files."""
-    with (files("spt.complexity") / name).open(encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
 def with_modules(counted: Profile) -> int:
     """Count as ptflops did when the tables were made: MACs, and each operation of the other modules as one more.
 
     Batch normalisation 2 per element, activation 1, pooling 1 per element of the window, 1 for a bias.
     """
     products = sum(call.work.macs + call.work.bias for call in counted.calls)
-    return products + counted.of(*MODULES).other
+    return products + counted.of("normalisation", "activation", "pooling").other
 
 
 def survey() -> list[Sheet]:
@@ -69,8 +53,7 @@ def survey() -> list[Sheet]:
 
     @cache
     def counted(model: str, px: int) -> tuple[int, Profile]:
-        network = build_backbone(sources[model]["library"], sources[model]["name"])
-        return _counted(lambda: network, px)
+        return _counted(partial(build_backbone, sources[model]["library"], sources[model]["name"]), px)
 
     rows = []
     for printed in read("backbones_printed.csv"):
@@ -82,7 +65,8 @@ def survey() -> list[Sheet]:
         f"{measured} of {len(rows)} rows measured. GMAC: products only (convolutions, linear layers). + modules: as "
         "ptflops counts, batch normalisation 2 per element, activation 1, pooling 1 per element of the window and 1 "
         "for a bias in addition; the printed figures follow this convention.",
-        "top-1, top-5: as printed, not measured. " + "; ".join(f"{key}: {text}" for key, text in TABLES.items()) + ".",
+        "top-1, top-5: as printed, not measured. flops-counter: first note, accuracies Acc@1 and Acc@5; torchvision: "
+        "second note, Top-1 and Top-5 error; pretrained-models: second note, Acc@1 and Acc@5.",
     ]
     return [Sheet("backbones", "Backbones beside the notes' figures", rows, notes), _exact()]
 
@@ -98,25 +82,24 @@ def _row(printed: dict[str, str], source: dict[str, str], ours: tuple[int, Profi
     row |= {"1e6 par. printed": parameters, "ours": None, "diff.": None}
     row |= {"GMAC printed": macs, "GMAC": None, "diff. ": None, "+ modules": None, "diff.  ": None}
     if ours is not None:
-        count, counted = ours
-        modules = with_modules(counted)
-        row |= {"ours": round(count / 1e6, 3), "diff.": round(count / 1e6 - parameters, 3)}
-        row |= {"GMAC": round(counted.macs / 1e9, 3), "diff. ": f"{counted.macs / 1e9 / macs - 1:+.2%}"}
-        row |= {"+ modules": round(modules / 1e9, 3), "diff.  ": f"{modules / 1e9 / macs - 1:+.2%}"}
+        millions, giga, modules = ours[0] / 1e6, ours[1].macs / 1e9, with_modules(ours[1]) / 1e9
+        row |= {"ours": round(millions, 3), "diff.": round(millions - parameters, 3)}
+        row |= {"GMAC": round(giga, 3), "diff. ": f"{giga / macs - 1:+.2%}"}
+        row |= {"+ modules": round(modules, 3), "diff.  ": f"{modules / macs - 1:+.2%}"}
     row |= {"top-1": printed["accuracy_1"], "top-5": printed["accuracy_5"]}
-    return row | {"built as": f"{source['library']} {source['name']}".strip(), "remark": source["remark"]}
+    return row | {"built as": f"{source['library']} {source['name']}".strip(), "note": source["note"]}
 
 
 def _exact() -> Sheet:
-    networks = {
-        "Resnet-50": (23_705_252, cifar_resnet50, 32, "CIFAR variant: 3x3 stem, 100 classes"),
-        "Efficientnet-b0": (5_288_548, lambda: build_backbone("timm", "efficientnet_b0"), 224, "1000 classes"),
-        "Rexnet-1.0x": (4_796_873, lambda: build_backbone("timm", "rexnet_100"), 224, "1000 classes"),
-    }
+    networks: list[tuple[str, int, Callable[[], nn.Module], int, str]] = [
+        ("Resnet-50", 23_705_252, cifar_resnet50, 32, "CIFAR variant: 3x3 stem, 100 classes"),
+        ("Efficientnet-b0", 5_288_548, partial(build_backbone, "timm", "efficientnet_b0"), 224, "1000 classes"),
+        ("Rexnet-1.0x", 4_796_873, partial(build_backbone, "timm", "rexnet_100"), 224, "1000 classes"),
+    ]
     rows = []
-    for name, (printed, build, px, remark) in networks.items():
+    for name, printed, build, px, note in networks:
         count, counted = _counted(build, px)
         row: Row = {"model": name, "parameters printed": printed, "ours": count, "difference": count - printed}
         row |= {"px": px, "GMAC": round(counted.macs / 1e9, 3), "top-1": "blank", "top-5": "blank"}
-        rows.append(row | {"remark": f"{remark}; FLOPs and accuracies are blank in the notes and the size is ours"})
+        rows.append(row | {"note": f"{note}; FLOPs and accuracies are blank in the notes and the size is ours"})
     return Sheet("exact", "The second note's exact parameter counts", rows)

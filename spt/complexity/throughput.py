@@ -1,46 +1,25 @@
 """Throughput and inference time of networks on the machine at hand: eager and compiled, thread by thread."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import nn
+from torch.utils.benchmark.utils.common import set_torch_threads
 
-from spt.complexity.profile import unchanged
 from spt.complexity.sheet import Row, Sheet
-from spt.complexity.timing import Timing, time_call
+from spt.complexity.timing import time_call
 
 GAIN = 1.02
 """A larger batch has to bring this much more throughput to be worth another doubling."""
 
 
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """That many CPU threads inside, as many as before outside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def throughput(
-    network: str,
-    model: nn.Module,
-    px: int,
-    batch: int,
-    max_batch: int,
-    repeats: int,
-    device: torch.device,
-    compiled: bool,
+    model: nn.Module, px: int, batch: int, max_batch: int, repeats: int, device: torch.device, compiled: bool
 ) -> Iterator[Row]:
     """Time one network: at ``batch``, then at doubled batches while throughput still grows.
 
     Args:
-        network: its name.
-        model: the network.
+        model: the network; it is moved to ``device`` and set to evaluation mode.
         px: image side.
         batch: the batch that is always timed.
         max_batch: where the search for the best batch ends.
@@ -50,44 +29,28 @@ def throughput(
     Yields:
         A row for ``batch`` and, where another batch is better, one for the best.
     """
-    model = model.to(device)
-    with unchanged(model), torch.inference_mode():
-        call = torch.compile(model) if compiled else model
-        rows: dict[int, Row] = {}
-        for size in _batches(batch, max_batch):
-            timing = time_call(partial(call, torch.rand(size, 1, px, px, device=device)), repeats)
-            rows[size] = _row(network, px, size, timing, "compiled" if compiled else "eager")
-            if size > batch and rows[size]["images/s"] < GAIN * max(r["images/s"] for s, r in rows.items() if s < size):
-                break
+    model = model.to(device).eval()
+    call = torch.compile(model) if compiled else model
+    rows: dict[int, Row] = {}
+    doubled = (2**k for k in range(max_batch.bit_length()))
+    for size in dict.fromkeys([batch, *doubled]):
+        speckle = torch.rand(size, 1, px, px, device=device)
+        with torch.inference_mode():
+            taken = time_call(lambda speckle=speckle: call(speckle), repeats)  # type: ignore[misc]
+        rows[size] = {
+            "batch": size,
+            "ms per batch": round(1e3 * taken.median, 3),
+            "least..greatest": f"{1e3 * min(taken.times):.1f}..{1e3 * max(taken.times):.1f}",
+            "images/s": round(size / taken.median, 3),
+        }
+        if size > batch and rows[size]["images/s"] < GAIN * max(r["images/s"] for s, r in rows.items() if s < size):
+            break
     best = max(rows, key=lambda size: rows[size]["images/s"])
-    yield {**rows[batch], "best": "best" if best == batch else ""}
-    if best != batch:
-        yield {**rows[best], "best": "best"}
+    for size in dict.fromkeys([batch, best]):
+        yield rows[size] | {"best": "best" if size == best else ""}
 
 
-def _batches(batch: int, most: int) -> Iterator[int]:
-    yield batch
-    size = 1
-    while size <= most:
-        if size != batch:
-            yield size
-        size *= 2
-
-
-def _row(network: str, px: int, size: int, timing: Timing, mode: str) -> Row:
-    return {
-        "network": network,
-        "px": px,
-        "mode": mode,
-        "threads": torch.get_num_threads(),
-        "batch": size,
-        "ms per batch": round(1e3 * timing.median, 3),
-        "least..greatest": f"{1e3 * timing.least:.1f}..{1e3 * timing.greatest:.1f}",
-        "images/s": round(size / timing.median, 3),
-    }
-
-
-def timing_sheet(
+def throughput_sheet(
     builders: Mapping[str, Callable[[], nn.Module]],
     sizes: Mapping[str, list[int]],
     threads: tuple[int, ...],
@@ -102,12 +65,14 @@ def timing_sheet(
     for name, build in builders.items():
         for px in sizes.get(name, []):
             for count in threads:
-                for mode in (False, True) if compiled else (False,):
+                for mode in ("eager", "compiled") if compiled else ("eager",):
                     torch.compiler.reset()
-                    with cpu_threads(count):
-                        rows += throughput(name, build(), px, batch, max_batch, repeats, device, mode)
-    notes = [f"float32, channels first, inference mode, {repeats} timed calls after 2, on {device.type}; median."]
-    return Sheet("throughput", "Throughput and inference time", rows, notes)
+                    setting = {"network": name, "px": px, "mode": mode, "threads": count}
+                    with set_torch_threads(count):
+                        timed = throughput(build(), px, batch, max_batch, repeats, device, mode == "compiled")
+                        rows += [setting | row for row in timed]
+    note = f"float32, channels first, inference mode, about {repeats} timed calls after 2, on {device.type}; median."
+    return Sheet("throughput", "Throughput and inference time", rows, [note])
 
 
 def fastest(sheet: Sheet, batch: int) -> dict[tuple[str, int], float]:

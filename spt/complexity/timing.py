@@ -1,39 +1,30 @@
 """Time and peak memory of one call, measured on the machine at hand."""
 
-import statistics
+import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.utils.benchmark import timer
+from torch.utils.benchmark import Measurement, Timer, timer
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Median, least and greatest time of one call over repeated calls [s]."""
-
-    median: float
-    least: float
-    greatest: float
-
-
-def time_call(call: Callable[[], object], repeats: int = 7, warm_up: int = 2) -> Timing:
-    """Time a call, the GPU synchronised before and after.
+def time_call(call: Callable[[], object], repeats: int = 7, clock: Callable[[], float] = timer) -> Measurement:
+    """Time a call after two calls that warm up.
 
     Args:
         call: what is timed.
-        repeats: timed calls.
-        warm_up: calls before, not counted.
+        repeats: timed calls; about as many, because torch's timer stops after a time, and calls in blocks where one
+            is too short for the clock.
+        clock: seconds; torch's own waits for the GPU.
+    Returns:
+        torch's measurement: ``median`` and ``times`` of one call [s].
     """
-    for _ in range(warm_up):
-        call()
-    times = []
-    for _ in range(repeats):
-        began = timer()
-        call()
-        times.append(timer() - began)
-    return Timing(statistics.median(times), min(times), max(times))
+    timed = Timer("call()", globals={"call": call}, timer=clock, num_threads=torch.get_num_threads())
+    first = timed.timeit(1)
+    if repeats == 1:
+        return first
+    others = timed.blocked_autorange(min_run_time=(repeats - 1) * first.median)
+    return Measurement.merge([first, others])[0]
 
 
 class PeakMemory:
@@ -72,3 +63,11 @@ _RESET = Path("/proc/self/clear_refs")
 def _status(name: str) -> int:
     (line,) = (line for line in _PROCESS.read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
+
+
+def hardware() -> str:
+    """Name the processor, the number of threads and the version of torch."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text().splitlines() if known.exists() else []
+    cpu = next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.machine())
+    return f"{cpu}, {torch.get_num_threads()} threads, torch {torch.__version__}"
