@@ -7,15 +7,13 @@ from typing import Any
 
 import torch
 
-from spt.complexity.layer_types import layer_types
 from spt.complexity.layers import draw_shares, layers
 from spt.complexity.networks import Builders, data_types, measure_all, operations, structure
 from spt.complexity.notes_figures import comparison
-from spt.complexity.scaling import draw_growth, growth_sheets, points
+from spt.complexity.scaling import draw_growth, growth_sheets, layer_types, points
 from spt.complexity.sheet import Sheet
 from spt.complexity.survey import survey
-from spt.complexity.throughput import fastest, throughput_sheet
-from spt.complexity.timing import hardware
+from spt.complexity.timing import fastest, hardware, throughput
 from spt.errors import InvalidValue
 
 
@@ -70,7 +68,7 @@ def sheets_of(asked: Any, builders: Builders, out: Path) -> tuple[str, list[Shee
         taken = {name: [cost.px for cost in costs if cost.network == name] for name in builders}
         threads, device = _integers(asked.threads or torch.get_num_threads()), torch.device(asked.device)
         search = (asked.batch, asked.max_batch, asked.repeats)
-        sheets.append(throughput_sheet(builders, taken, threads, asked.compiled, *search, device))
+        sheets.append(throughput(builders, taken, threads, asked.compiled, *search, device))
         timings = fastest(sheets[-1], asked.batch)
     return "complexity", [comparison(costs, refused, timings), *sheets]
 

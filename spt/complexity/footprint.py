@@ -24,21 +24,25 @@ class LiveBytes:
     """
 
     def __init__(self, state: list[Tensor]) -> None:
-        self._state = {_key(tensor) for tensor in state}
+        self._state = {storage_of(tensor) for tensor in state}
         self._alive: dict[StorageWeakRef, int] = {}
         self._at_most = 0
         self.peak = 0
 
-    def see(self, values: Any) -> None:
-        """Count the tensors in ``values`` that are new. Those that are gone are only looked for before a new peak."""
+    def see(self, values: Any) -> Any:
+        """Count the tensors in ``values`` that are new, and return ``values``.
+
+        Those that are gone are only looked for before a new peak.
+        """
         for tensor in tree_leaves(values):
-            if isinstance(tensor, Tensor) and (key := _key(tensor)) not in self._state and key not in self._alive:
+            if isinstance(tensor, Tensor) and (key := storage_of(tensor)) not in self._state and key not in self._alive:
                 self._alive[key] = tensor.untyped_storage().nbytes()
                 self._at_most += self._alive[key]
         if self._at_most > self.peak:
             self._alive = {key: size for key, size in self._alive.items() if not key.expired()}
             self._at_most = sum(self._alive.values())
             self.peak = max(self.peak, self._at_most)
+        return values
 
 
 class Following(TorchDispatchMode):
@@ -55,9 +59,7 @@ class Following(TorchDispatchMode):
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        out = func(*args, **kwargs)
-        self.live.see(out)
-        return out
+        return self.live.see(func(*args, **kwargs))
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,7 @@ def training_memory(model: nn.Module, x: Tensor, dtype: torch.dtype = torch.floa
         image = converted(fake.from_tensor(x), dtype)
         saved, live = LiveBytes([*state.values()]), LiveBytes([*state.values()])
         live.see(image)
-
-        def save(tensor: Tensor) -> Tensor:
-            saved.see(tensor)
-            return tensor
-
-        with Following(live), torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+        with Following(live), torch.autograd.graph.saved_tensors_hooks(saved.see, lambda tensor: tensor):
             out = functional_call(model, state, (image,))
             kept = saved.peak
             sum(leaf.float().square().mean() for leaf in tree_leaves(out)).backward()
@@ -123,5 +120,6 @@ def file_bytes(model: nn.Module, dtype: torch.dtype = torch.float32) -> int:
     return file.tell()
 
 
-def _key(tensor: Tensor) -> StorageWeakRef:
+def storage_of(tensor: Tensor) -> StorageWeakRef:
+    """The memory of a tensor, which its views share; it does not keep the memory alive."""
     return StorageWeakRef(tensor.untyped_storage())

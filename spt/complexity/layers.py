@@ -1,6 +1,7 @@
 """Where parameters, operations and time of one network go: by module, as a table and a picture."""
 
 import statistics
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch.utils.benchmark import timer
 
 from spt.complexity.observation import ModuleNames, unchanged
 from spt.complexity.profile import profile
-from spt.complexity.sheet import Row, Sheet, save_figure
+from spt.complexity.sheet import Row, Sheet
+from spt.files import atomic
 
 COLUMNS = {"parameters": "parameters", "operations": "Gop", "bytes": "MB moved", "time": "ms"}
 """What is shared out, and the column it stands in."""
@@ -59,40 +61,22 @@ def group(path: str, depth: int) -> str:
 
 def time_modules(model: nn.Module, x: Any, depth: int, repeats: int) -> dict[str, float]:
     """Median time of each group of modules [s]; every moment of a pass belongs to exactly one."""
-    passes: list[dict[str, float]] = []
-    with unchanged(model), torch.inference_mode():
+    passes: list[defaultdict[str, float]] = []
+    last = 0.0
+
+    def credit() -> None:
+        nonlocal last
+        now = timer()
+        passes[-1][group(running.current, depth)] += now - last
+        last = now
+
+    running = ModuleNames(model, before_change=credit)
+    with unchanged(model), torch.inference_mode(), running:
         for _ in range(repeats + 1):  # the first warms up
-            with _ModuleTimes(model, depth) as times:
-                model(x)
-            passes.append(times.seconds)
-    return {name: statistics.median(p.get(name, 0.0) for p in passes[1:]) for name in passes[0]}
-
-
-class _ModuleTimes(ModuleNames):
-    """Reads the clock whenever another module begins or goes on."""
-
-    def __init__(self, model: nn.Module, depth: int) -> None:
-        super().__init__(model)
-        self.depth = depth
-        self.seconds: dict[str, float] = {}
-
-    def __enter__(self) -> "_ModuleTimes":
-        super().__enter__()
-        self._last = timer()
-        return self
-
-    def _credit(self) -> None:
-        now, name = timer(), group(self.current, self.depth)
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def _entered(self, module: nn.Module, args: Any) -> None:
-        self._credit()
-        super()._entered(module, args)
-
-    def _left(self, module: nn.Module, args: Any, out: Any) -> None:
-        self._credit()
-        super()._left(module, args, out)
+            passes.append(defaultdict(float))
+            last = timer()
+            model(x)
+    return {name: statistics.median(p[name] for p in passes[1:]) for name in passes[0]}
 
 
 def draw_shares(sheet: Sheet, path: Path) -> None:
@@ -110,4 +94,5 @@ def draw_shares(sheet: Sheet, path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylim(len(names) - 0.4, -0.6)
     figure.suptitle(sheet.title)
-    save_figure(figure, path, dpi=80)
+    with atomic(path) as part:
+        figure.savefig(part, dpi=80, format="png")

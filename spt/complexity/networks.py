@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spt.complexity.footprint import TrainingMemory, file_bytes, training_memory
 from spt.complexity.operators import OTHERS, PRODUCTS
@@ -13,7 +13,8 @@ from spt.complexity.profile import Profile, profile
 from spt.complexity.sheet import Row, Sheet
 from spt.errors import InvalidValue
 
-Builders = Mapping[str, Callable[[], nn.Module]]
+Builder = Callable[[], nn.Module]
+Builders = Mapping[str, Builder]
 
 DATA_TYPES = {torch.float32: "float32", torch.float64: "float64", torch.float16: "float16, bfloat16"}
 SHORT = {
@@ -88,7 +89,7 @@ def operations(costs: Iterable[Cost]) -> Sheet:
         for name in OTHERS:  # activations include the softmax inside of attention, as if it were spelled out
             row[SHORT.get(name, name)] = round(p.of(name, *(PRODUCTS if name == "activation" else ())).other / giga, 5)
         row |= {"2 GMAC": p.flops / giga, "+ others": (p.flops + p.other) / giga}
-        row |= {"notes": sum(c.notes for c in p.calls) / giga, "2nd note": sum(c.second_note for c in p.calls) / giga}
+        row |= {note: sum(call.notes[k] for call in p.calls) / giga for k, note in enumerate(("notes", "2nd note"))}
         rows.append(row | {"not counted": ", ".join(p.uncounted) or "nothing"})
     empty = {key for key in rows[0] if not any(row[key] for row in rows)}
     rows = [{key: value for key, value in row.items() if key not in empty} for row in rows]
@@ -108,8 +109,8 @@ def structure(costs: Iterable[Cost]) -> Sheet:
     for cost in costs:
         p, field = cost.profile, max(cost.profile.receptive_field)
         row: Row = {"network": cost.network, "px": cost.px}
-        row["trainable"] = _numbers(p for p in cost.model.parameters() if p.requires_grad)
-        row["buffers"] = _numbers(cost.model.buffers())
+        row["trainable"] = sum(p.numel() for p in cost.model.parameters() if p.requires_grad)
+        row["buffers"] = sum(b.numel() for b in cost.model.buffers())
         row |= _bytes(cost) | {"longest path, operators": p.depth}
         row["path between borders"] = "none" if p.path_length is None else p.path_length
         row["receptive field, px"] = "whole image" if math.isinf(field) else int(field)
@@ -123,10 +124,6 @@ def structure(costs: Iterable[Cost]) -> Sheet:
         "positions between an output pixel at one border and an input pixel at the other (maximum path length).",
     ]
     return Sheet("structure", f"Memory and graph, batch {p.batch}, float32", rows, notes)
-
-
-def _numbers(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() for tensor in tensors)
 
 
 def _bytes(cost: Cost) -> Row:
@@ -147,8 +144,7 @@ def data_types(costs: Iterable[Cost]) -> Sheet:
     for last in {cost.network: cost for cost in costs}.values():
         integers = sum(b.nbytes for b in last.model.buffers() if not b.is_floating_point())
         for dtype, name in DATA_TYPES.items():
-            same = dtype == last.dtype
-            cost = last if same else measure(last.network, last.model, last.px, last.profile.batch, dtype)
+            cost = last if dtype == last.dtype else measure(*last[:3], last.profile.batch, dtype)
             row: Row = {"network": cost.network, "px": cost.px, "data type": name, "bits": torch.finfo(dtype).bits}
             row |= {"weights, MB": cost.profile.state_bytes / 1e6, "integers in it, bytes": integers}
             rows.append(row | _bytes(cost))

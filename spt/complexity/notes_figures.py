@@ -40,23 +40,21 @@ def comparison(costs: Iterable[Cost], refused: Iterable[str], timings: Mapping[t
     """
     rows: list[Row] = []
     for cost in costs:
-        printed, batch = PUBLISHED.get((cost.network, cost.px), {}), cost.profile.batch
-        seconds, macs = timings.get((cost.network, cost.px)), cost.profile.of(*CONVOLUTIONS).macs
-        parameters = sum(p.numel() for p in cost.model.parameters())
-        for name, key, unit, ours, noted in (
-            ("parameters, 1e6", "parameters", 1e6, parameters, True),
-            ("GMAC of an image, convolutions", "flops", 1e9, macs / batch, True),
-            ("GMAC of an image, all products", "flops", 1e9, cost.profile.macs / batch, False),
-            ("images/s", "images_per_second", 1, batch / seconds if seconds else None, True),
-            ("ms per batch", "ms_per_batch", 1, 1e3 * seconds if seconds else None, True),
+        printed, seconds = PUBLISHED.get((cost.network, cost.px), {}), timings.get((cost.network, cost.px))
+        p, batch = cost.profile, cost.profile.batch
+        parameters, giga = sum(w.numel() for w in cost.model.parameters()), 1e9 * batch
+        for name, key, unit, ours, note in (
+            ("parameters, 1e6", "parameters", 1e6, parameters / 1e6, "note_on_parameters"),
+            ("GMAC of an image, convolutions", "flops", 1e9, p.of(*CONVOLUTIONS).macs / giga, "note_on_flops"),
+            ("GMAC of an image, all products", "flops", 1e9, p.macs / giga, ""),
+            ("images/s", "images_per_second", 1, batch / seconds if seconds else None, "note_on_images_per_second"),
+            ("ms per batch", "ms_per_batch", 1, 1e3 * seconds if seconds else None, ""),
         ):
             published = float(printed[key]) / unit if printed else None
-            if ours is not None or (published is not None and key == "images_per_second"):
-                scaled = None if ours is None else ours / unit
+            if ours is not None or (printed and key == "images_per_second"):
                 row: Row = {"network": cost.network, "px": cost.px, "quantity": name, "published": published}
-                row["ours"] = None if scaled is None else round(scaled, 6)
-                row["ratio"] = None if scaled is None or published is None else round(scaled / published, 4)
-                row["note"] = (printed.get(f"note_on_{key}", "") if noted else "") if printed else "not in the notes"
-                rows.append(row)
+                row["ours"] = None if ours is None else round(ours, 6)
+                row["ratio"] = None if ours is None or published is None else round(ours / published, 4)
+                rows.append(row | {"note": printed.get(note, "") if printed else "not in the notes"})
     untimed = [] if timings else ["images/s of ours: timing=true."]
     return Sheet("comparison", "Networks beside the notes' figures", rows, [READING, TIME, *untimed, *refused])

@@ -1,6 +1,6 @@
 """Run a network without changing it, and know which of its modules runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,11 +37,17 @@ def unchanged(model: nn.Module, training: bool = False) -> Iterator[None]:
 
 
 class ModuleNames:
-    """Inside a ``with`` block ``current`` is the path of the module whose forward runs; "" for the network itself."""
+    """Inside a ``with`` block ``current`` is the path of the module whose forward runs; "" for the network itself.
 
-    def __init__(self, model: nn.Module) -> None:
+    Args:
+        model: the network.
+        before_change: called whenever another module is about to begin or to go on.
+    """
+
+    def __init__(self, model: nn.Module, before_change: Callable[[], None] = lambda: None) -> None:
         self._names = {module: name for name, module in model.named_modules()}
         self._stack: list[str] = []
+        self._before_change = before_change
 
     @property
     def current(self) -> str:
@@ -50,10 +56,8 @@ class ModuleNames:
 
     def __enter__(self) -> "ModuleNames":
         self._stack.clear()
-        self._hooks = [
-            register_module_forward_pre_hook(self._entered),
-            register_module_forward_hook(self._left, always_call=True),
-        ]
+        before = register_module_forward_pre_hook(self._entered)
+        self._hooks = (before, register_module_forward_hook(self._left, always_call=True))
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -61,7 +65,9 @@ class ModuleNames:
             hook.remove()
 
     def _entered(self, module: nn.Module, args: Any) -> None:
+        self._before_change()
         self._stack.append(self._names.get(module, self.current))
 
     def _left(self, module: nn.Module, args: Any, out: Any) -> None:
+        self._before_change()
         self._stack.pop()

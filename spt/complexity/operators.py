@@ -1,4 +1,4 @@
-"""What one operator of torch's dispatcher costs: multiply-accumulates, other operations, and the line it stands in."""
+"""What one operator of torch's dispatcher costs: multiply-accumulates, other operations, and by the notes' formulas."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -58,9 +58,8 @@ def product(factor: int) -> Rule:
 
 def attention(args: Sequence[Any], out: Tensor) -> Work:
     """``softmax(q k^T) v``: two matrix products; scale and softmax are six operations per weight."""
-    q, k = args[0], args[1]
-    weights = q.numel() // q.shape[-1] * k.shape[-2]
-    return Work("attention", weights * q.shape[-1] + out.numel() * k.shape[-2], 6 * weights)
+    weights = args[0].numel() // args[0].shape[-1] * args[1].shape[-2]
+    return Work("attention", weights * args[0].shape[-1] + out.numel() * args[1].shape[-2], 6 * weights)
 
 
 def recurrent(args: Sequence[Any], out: Any) -> Work:
@@ -146,9 +145,7 @@ _COSTS: list[tuple[Rule, str]] = [
 RULES: dict[str, Rule] = {name: rule for rule, names in _COSTS for name in names.split()}
 """Operator of ``torch.ops.aten``, without the underscore of its in-place twin, to its cost.
 
-Operations per element: an activation 1 (with a product by the input 2, softmax 5), batch normalisation 2 on stored
-statistics and else 5, layer and group normalisation 5, pooling 1 per element of the window, arithmetic 1, whatever the
-function. Interpolation of n neighbours is n products and n - 1 sums, bilinear 7; nearest is none.
+Interpolation of n neighbours is n products and n - 1 sums, bilinear 7; nearest is none.
 """
 
 
@@ -168,3 +165,35 @@ def rule_for(func: OpOverload) -> Rule | None:
     if rule is None and torch.Tag.pointwise in func.tags:
         return per_output("arithmetic")
     return rule
+
+
+def by_the_notes(name: str, args: Sequence[Any], out: Any) -> tuple[int, int]:
+    """Apply the formulas to one operator: those of the first note, and of the second (convolutions alone).
+
+    Units are mixed as the notes mix them: convolutions in operations; linear layers, ``D_in D_out N``, and attention's
+    two products and a scale, ``2 D N^2 + 1``, in MACs, which the notes print as FLOPs.
+
+    Source: the notes, section FLOPs; their example, a convolution 3, 4, 3x3, 6x6, gives 7632.
+    """
+    if name == "convolution":
+        return _convolution_by_the_notes(args, out)
+    if name == "linear":
+        return out.numel() * args[1].shape[-1], 0
+    if name == "scaled_dot_product_attention":
+        return (args[0].numel() + out.numel()) * args[1].shape[-2] + args[0].shape[0], 0
+    return 0, 0
+
+
+def _convolution_by_the_notes(args: Sequence[Any], out: Tensor) -> tuple[int, int]:
+    """First note: ``(2 Cin Kh Kw - 1) Cout H W`` with the INPUT's size, without the -1 where there is a bias.
+
+    Under stride s that is s^2 times too high; at stride 1 with "same" padding it is exact. Second note, section
+    模型复杂度: ``H' W' n (h w c + 1)`` with the OUTPUT's size: MACs, and one more for a bias, also where there is none.
+    """
+    x, weight, bias, transposed, groups = args[0], args[1], args[2], args[6], args[8]
+    if x.ndim != 4:
+        return 0, 0
+    window = x.shape[1] // groups * weight.shape[2] * weight.shape[3]
+    first = (2 * window - (bias is None)) * out.shape[1] * x.shape[2] * x.shape[3]
+    second = out.shape[2] * out.shape[3] * out.shape[1] * (window + 1)
+    return x.shape[0] * first, (0 if transposed else x.shape[0] * second)

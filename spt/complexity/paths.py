@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
+
+from spt.complexity.footprint import storage_of
 
 Reach = dict[int, float]
 """Operators that mix positions on the way -> the farthest that such a path reaches, as a field [px of the input]."""
@@ -22,16 +23,9 @@ class _Node:
     step: list[float] = field(default_factory=lambda: [1.0, 1.0])
 
 
-class Window(NamedTuple):
-    """How an operator mixes positions along one axis.
-
-    Args:
-        span: how much wider the field grows, in steps of the input's grid; infinite for the whole image.
-        scale: steps of the output's grid in steps of the input's.
-    """
-
-    span: float = 0.0
-    scale: float = 1.0
+Window = tuple[float, float]
+"""Along one axis, in steps of the input's grid: how much wider the field grows, and the step of the output's grid."""
+POINTWISE, WHOLE = [(0.0, 1.0)] * 2, [(math.inf, 1.0)] * 2
 
 
 class Paths:
@@ -42,31 +36,31 @@ class Paths:
     """
 
     def __init__(self, *inputs: Tensor) -> None:
-        self._nodes = {_key(x): _Node() for x in inputs}
+        self._nodes = {storage_of(x): _Node() for x in inputs}
         self._shape = next((tuple(x.shape[-2:]) for x in inputs if x.ndim == 4), None)
 
     def follow(self, name: str, args: Sequence[Any], out: Any, moves: bool) -> None:
         """Take one operator into account; views and copies (``moves``) lengthen no path."""
-        sources = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and _key(leaf) in self._nodes]
+        sources = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and storage_of(leaf) in self._nodes]
         if not sources or name.startswith("new_") or name.endswith("_like"):  # of the shape, not of the values
             return
         nodes = self._of(sources)
         merged = _Node(max(n.depth for n in nodes) + (not moves))
-        for axis, window in enumerate(self._windows(name, args, sources, out)):
+        for axis, (span, scale) in enumerate(self._windows(name, args, sources, out)):
             step = min(n.step[axis] for n in nodes)
             reach: Reach = {}
             for count, extent in (item for n in nodes for item in n.reach[axis].items()):
-                far, mixed = extent + window.span * step if window.span > 0 else extent, count + (window.span > 0)
-                reach[mixed] = max(far, reach.get(mixed, 0))
-            merged.reach[axis], merged.step[axis] = reach, step * window.scale
-        self._nodes |= {_key(leaf): merged for leaf in tree_leaves(out) if isinstance(leaf, Tensor)}
+                mixed = count + (span > 0)
+                reach[mixed] = max(extent + span * step, reach.get(mixed, 0))
+            merged.reach[axis], merged.step[axis] = reach, step * scale
+        self._nodes |= {storage_of(leaf): merged for leaf in tree_leaves(out) if isinstance(leaf, Tensor)}
 
     def _windows(self, name: str, args: Sequence[Any], sources: list[Tensor], out: Any) -> list[Window]:
         if name == "convolution":
             return _of_convolution(args)
         if name in {"max_pool2d_with_indices", "avg_pool2d"}:
             stride = args[2] if len(args) > 2 and args[2] else args[1]
-            return [Window(k - 1.0, s) for k, s in zip(_pair(args[1]), _pair(stride), strict=True)]
+            return [(k - 1.0, s) for k, s in zip(_pair(args[1]), _pair(stride), strict=True)]
         if "adaptive" in name or name.startswith("upsample"):
             return _resized(args[0], out[0] if isinstance(out, tuple) else out, "nearest" in name)
         if name == "scaled_dot_product_attention":
@@ -75,14 +69,14 @@ class Paths:
             return self._tokens(sources[-1], max(sources[-1].shape[-2:]))
         over_space = name in {"mean", "sum", "amax", "max"} and args[0].ndim == 4 and _covers_space(args)
         if over_space or name.startswith("_fft") or (name in {"linear", "addmm"} and sources[0].ndim == 2):
-            return [Window(math.inf)] * 2
-        return [Window()] * 2
+            return WHOLE
+        return POINTWISE
 
     def _tokens(self, keys: Tensor, count: int) -> list[Window]:
-        step = self._nodes.get(_key(keys), _Node()).step
+        step = self._nodes.get(storage_of(keys), _Node()).step
         if self._shape is None or count * math.prod(step) >= math.prod(self._shape):
-            return [Window(math.inf)] * 2
-        return [Window(math.ceil(math.sqrt(count)) - 1.0)] * 2
+            return WHOLE
+        return [(math.ceil(math.sqrt(count)) - 1.0, 1.0)] * 2
 
     def depth(self, out: Any) -> int:
         """Operators on the longest path from the input to ``out``."""
@@ -109,23 +103,19 @@ class Paths:
 
     def _of(self, values: Any) -> list[_Node]:
         tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
-        return [self._nodes[_key(x)] for x in tensors if _key(x) in self._nodes]
-
-
-def _key(tensor: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(tensor.untyped_storage())
+        return [self._nodes[storage_of(x)] for x in tensors if storage_of(x) in self._nodes]
 
 
 def _of_convolution(args: Sequence[Any]) -> list[Window]:
     axes = zip(_pair(args[1].shape[2:]), _pair(args[3]), _pair(args[5]), strict=True)  # kernel, stride, dilation
     if args[6]:  # transposed
-        return [Window(math.ceil(k / s) - 1.0, 1 / s) for k, s, _ in axes]
-    return [Window(d * (k - 1.0), s) for k, s, d in axes]
+        return [(math.ceil(k / s) - 1.0, 1 / s) for k, s, _ in axes]
+    return [(d * (k - 1.0), s) for k, s, d in axes]
 
 
 def _resized(x: Tensor, out: Tensor, nearest: bool) -> list[Window]:
     scales = [n / m for n, m in zip(_pair(x.shape[2:]), _pair(out.shape[2:]), strict=True)]
-    return [Window(0.0 if nearest else max(math.ceil(s) - 1.0, float(s < 1)), s) for s in scales]
+    return [(0.0 if nearest else max(math.ceil(s) - 1.0, float(s < 1)), s) for s in scales]
 
 
 def _covers_space(args: Sequence[Any]) -> bool:

@@ -14,9 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from spt.complexity.footprint import Following, LiveBytes
-from spt.complexity.notes_formulas import formulas
 from spt.complexity.observation import ModuleNames, converted, state_of, unchanged
-from spt.complexity.operators import MOVEMENT, Work, name_of, rule_for
+from spt.complexity.operators import MOVEMENT, Work, by_the_notes, name_of, rule_for
 from spt.complexity.paths import Paths
 
 
@@ -29,16 +28,14 @@ class Call:
         module: path of the module that called it, "" for the network itself.
         work: its cost.
         bytes: read and written; 0 for views.
-        notes: what the notes' own formulas give, see :func:`formulas`.
-        second_note: what the second note's give.
+        notes: what the formulas of the first and of the second note give, see :func:`by_the_notes`.
     """
 
     operator: str
     module: str
     work: Work
     bytes: int
-    notes: int
-    second_note: int
+    notes: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -94,9 +91,8 @@ class Profile:
 
     def of(self, *categories: str) -> Work:
         """Cost of the calls in these categories together."""
-        chosen = [call.work for call in self.calls if call.work.category in categories]
-        sums = (sum(values) for values in zip(*((w.macs, w.other, w.bias) for w in chosen), strict=True))
-        return Work(" + ".join(categories), *sums)
+        numbers = [call.work[1:] for call in self.calls if call.work.category in categories]
+        return Work(" + ".join(categories), *map(sum, zip(*numbers, strict=True)))
 
 
 def profile(model: nn.Module, *inputs: Tensor, dtype: torch.dtype = torch.float32) -> Profile:
@@ -110,8 +106,6 @@ def profile(model: nn.Module, *inputs: Tensor, dtype: torch.dtype = torch.float3
         model: any network.
         inputs: its arguments; on fake tensors only shape and type matter.
         dtype: what floating-point weights and inputs are converted to; it decides the bytes.
-    Returns:
-        The counts.
     Warns:
         UserWarning: naming every operator that was not counted, and every one whose result steers the program.
     """
@@ -184,7 +178,7 @@ class _Counting(TorchDispatchMode):
             self.uncounted[name] += 1
         elif not func.is_view:
             moved = sum(t.nbytes for t in tree_leaves((args, out)) if isinstance(t, Tensor))
-            self.calls.append(Call(name, self.names.current, work, moved, *formulas(name, args, out)))
+            self.calls.append(Call(name, self.names.current, work, moved, by_the_notes(name, args, out)))
         return out
 
     def _attended(self, func: OpOverload, args: Any, kwargs: Any) -> Any:

@@ -53,9 +53,8 @@ def show(sheet: Sheet, console: Console) -> None:
     table = Table(title=sheet.title, title_justify="left", caption="\n".join(sheet.notes), caption_justify="left")
     header, *body = sheet.cells()
     for name in header:
-        text = any(isinstance(row[name], str) for row in sheet.rows)
-        whole = name in ("table", "network", "model", "built as")
-        table.add_column(name, justify="left" if text else "right", overflow="fold", no_wrap=whole)
+        side: Any = "left" if any(isinstance(row[name], str) for row in sheet.rows) else "right"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name in ("table", "network", "model", "built as"))
     for k, line in enumerate(body):
         if k and header[0] in ("table", "network") and line[0] != body[k - 1][0]:
             table.add_section()
@@ -110,9 +109,3 @@ def _to_tensorboard(sheets: Sequence[Sheet], texts: Sequence[str], folder: Path)
             writer.add_text(sheet.name, text)
         for (network, px), numbers in found.items():
             writer.add_hparams({"network": network, "px": px}, numbers, run_name=f"{network}_{px}")
-
-
-def save_figure(figure: Any, path: Path, dpi: int) -> None:
-    """Write a figure of matplotlib as PNG."""
-    with atomic(path) as part:
-        figure.savefig(part, dpi=dpi, format="png")

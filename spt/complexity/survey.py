@@ -1,7 +1,6 @@
 """The notes' tables of backbones, counted again on what timm and torchvision build, without weights."""
 
-from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import nn
@@ -12,7 +11,12 @@ from spt.complexity.sheet import Row, Sheet
 
 
 def build_backbone(library: str, name: str) -> nn.Module:
-    """Build a backbone of timm or torchvision without numbers in its weights."""
+    """Build a backbone of timm or torchvision without numbers in its weights.
+
+    The library "cifar" has a ResNet-50 for 100 classes: torchvision's with a 3x3 stem of stride 1 and no max-pool.
+
+    Source: that of weiaicunzai/pytorch-cifar100; its count of parameters is the one in the second note.
+    """
     with torch.device("meta"):
         if library == "timm":
             import timm
@@ -20,22 +24,18 @@ def build_backbone(library: str, name: str) -> nn.Module:
             return timm.create_model(name).eval()
         from torchvision.models import get_model
 
+        if library == "cifar":
+            model = get_model(name, num_classes=100)
+            model.conv1, model.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+            return model.eval()
         slow = {"init_weights": False} if name.startswith("inception") else {}
         return get_model(name, weights=None, **slow).eval()
 
 
-def cifar_resnet50() -> nn.Module:
-    """ResNet-50 for CIFAR-100: a 3x3 stem of stride 1 without max-pool, and 100 classes.
-
-    Source: the parameter count 23,705,252 of the second note is that of weiaicunzai/pytorch-cifar100.
-    """
-    from torchvision.models import resnet50
-
-    with torch.device("meta"):
-        model = resnet50(num_classes=100)
-        model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
-    model.maxpool = nn.Identity()
-    return model.eval()
+@cache
+def _counted(library: str, name: str, px: int) -> tuple[int, Profile]:
+    model = build_backbone(library, name)
+    return sum(p.numel() for p in model.parameters()), profile(model, torch.empty(1, 3, px, px, device="meta"))
 
 
 def with_modules(counted: Profile) -> int:
@@ -51,14 +51,10 @@ def survey() -> list[Sheet]:
     """Printed | ours | difference for every row, and the three exact parameter counts."""
     sources = {row["model"]: row for row in read("backbones.csv")}
 
-    @cache
-    def counted(model: str, px: int) -> tuple[int, Profile]:
-        return _counted(partial(build_backbone, sources[model]["library"], sources[model]["name"]), px)
-
     rows = []
     for printed in read("backbones_printed.csv"):
         source = sources[printed["model"]]
-        ours = counted(printed["model"], int(printed["px"])) if source["library"] else None
+        ours = _counted(source["library"], source["name"], int(printed["px"])) if source["library"] else None
         rows.append(_row(printed, source, ours))
     measured = sum(row["ours"] is not None for row in rows)
     notes = [
@@ -69,11 +65,6 @@ def survey() -> list[Sheet]:
         "second note, Top-1 and Top-5 error; pretrained-models: second note, Acc@1 and Acc@5.",
     ]
     return [Sheet("backbones", "Backbones beside the notes' figures", rows, notes), _exact()]
-
-
-def _counted(build: Callable[[], nn.Module], px: int) -> tuple[int, Profile]:
-    model = build()
-    return sum(p.numel() for p in model.parameters()), profile(model, torch.empty(1, 3, px, px, device="meta"))
 
 
 def _row(printed: dict[str, str], source: dict[str, str], ours: tuple[int, Profile] | None) -> Row:
@@ -91,14 +82,13 @@ def _row(printed: dict[str, str], source: dict[str, str], ours: tuple[int, Profi
 
 
 def _exact() -> Sheet:
-    networks: list[tuple[str, int, Callable[[], nn.Module], int, str]] = [
-        ("Resnet-50", 23_705_252, cifar_resnet50, 32, "CIFAR variant: 3x3 stem, 100 classes"),
-        ("Efficientnet-b0", 5_288_548, partial(build_backbone, "timm", "efficientnet_b0"), 224, "1000 classes"),
-        ("Rexnet-1.0x", 4_796_873, partial(build_backbone, "timm", "rexnet_100"), 224, "1000 classes"),
-    ]
-    rows = []
-    for name, printed, build, px, note in networks:
-        count, counted = _counted(build, px)
+    rows: list[Row] = []
+    for name, printed, built, px, note in (
+        ("Resnet-50", 23_705_252, ("cifar", "resnet50"), 32, "CIFAR variant: 3x3 stem, 100 classes"),
+        ("Efficientnet-b0", 5_288_548, ("timm", "efficientnet_b0"), 224, "1000 classes"),
+        ("Rexnet-1.0x", 4_796_873, ("timm", "rexnet_100"), 224, "1000 classes"),
+    ):
+        count, counted = _counted(*built, px)
         row: Row = {"model": name, "parameters printed": printed, "ours": count, "difference": count - printed}
         row |= {"px": px, "GMAC": round(counted.macs / 1e9, 3), "top-1": "blank", "top-5": "blank"}
         rows.append(row | {"note": f"{note}; FLOPs and accuracies are blank in the notes and the size is ours"})
