@@ -24,8 +24,8 @@ def check(asked: Any) -> None:
         InvalidValue: naming the value that is out of range.
     """
     for name in ("size", "batch", "depth", "threads", "max_batch", "repeats"):
-        values = _integers(asked[name])
-        if asked[name] is not None and not (values and all(isinstance(v, int) and v > 0 for v in values)):
+        values = (1,) if name == "threads" and asked.threads is None else _integers(asked[name])
+        if not values or not all(isinstance(v, int) and v > 0 for v in values):
             raise InvalidValue(f"{name} must be positive whole numbers, got {asked[name]}.")
     if asked.device not in ("cpu", "cuda") or (asked.device == "cuda" and not torch.cuda.is_available()):
         raise InvalidValue(f"device must be cpu, or cuda where there is a CUDA GPU; got {asked.device}.")

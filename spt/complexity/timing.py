@@ -20,7 +20,7 @@ def time_call(call: Callable[[], object], repeats: int = 7, clock: Callable[[], 
 
     Args:
         call: what is timed.
-        repeats: about as many calls are timed; in blocks where one is too short for the clock.
+        repeats: about as many calls are timed, short ones in blocks and for half a second.
         clock: seconds; torch's own waits for the GPU.
     Returns:
         torch's measurement: ``median`` and ``times`` of one call [s].
@@ -29,7 +29,7 @@ def time_call(call: Callable[[], object], repeats: int = 7, clock: Callable[[], 
     first = timed.timeit(1)
     if repeats == 1:
         return first
-    others = timed.blocked_autorange(min_run_time=(repeats - 1) * first.median)
+    others = timed.blocked_autorange(min_run_time=max(0.5, (repeats - 1) * first.median))
     return Measurement.merge([first, others])[0]
 
 
