@@ -1,4 +1,4 @@
-"""What networks cost, beside the notes' figures: a table here, Markdown, CSV, JSON and TensorBoard in out=.
+"""What networks cost, and what the notes print: a table here; Markdown, CSV, JSON and TensorBoard in out=.
 
 python scripts/complexity.py models=all size=[200,224,256] batch=2
 python scripts/complexity.py model=spt_unet model.width=16 layers=true      one network, with overrides of its own
@@ -20,19 +20,18 @@ def report(cfg: DictConfig) -> None:
     """Measure what was asked for, print it and write it."""
     from rich.console import Console
 
-    from spt.complexity.reports import Settings, command, sheets_of
-    from spt.complexity.sheet import show, to_tensorboard, write
+    from spt.complexity.answers import check, command, sheets_of
+    from spt.complexity.sheet import show, write
     from spt.evaluation.report import markdown
     from spt.run.building import network_builders
 
-    settings, out = Settings.checked(cfg), Path(cfg.out)
-    stem, sheets = sheets_of(settings, network_builders(cfg), out)
+    check(cfg)
+    stem, sheets = sheets_of(cfg, network_builders(cfg), Path(cfg.out))
     console = Console() if Console().is_terminal else Console(width=180)
     for sheet in sheets:
         show(sheet, console)
-    written = write(sheets, out, stem, command(), markdown)
-    to_tensorboard(sheets, out / "tensorboard" / stem, markdown)
-    print("Written:", ", ".join(map(str, written)), "and", out / "tensorboard")
+    *files, tensorboard = write(sheets, Path(cfg.out), stem, command(), markdown)
+    print("Written:", ", ".join(map(str, files)), "and", tensorboard)
 
 
 @hydra.main(version_base="1.3", config_path="../configs", config_name="complexity")

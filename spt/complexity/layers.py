@@ -1,6 +1,7 @@
 """Where parameters, operations and time of one network go: by module, as a table and a picture."""
 
 import statistics
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,13 @@ import torch
 from torch import nn
 from torch.utils.benchmark import timer
 
-from spt.complexity.module_names import ModuleNames
-from spt.complexity.profile import Call, profile, unchanged
+from spt.complexity.observation import ModuleNames, unchanged
+from spt.complexity.profile import profile
 from spt.complexity.sheet import Row, Sheet
 from spt.files import atomic
 
-SHARES = ("parameters", "operations", "bytes", "time")
+COLUMNS = {"parameters": "parameters", "operations": "Gop", "bytes": "MB moved", "time": "ms"}
+"""What is shared out, and the column it stands in."""
 
 
 def layers(network: str, model: nn.Module, px: int, batch: int, depth: int = 2, repeats: int = 5) -> Sheet:
@@ -30,43 +32,26 @@ def layers(network: str, model: nn.Module, px: int, batch: int, depth: int = 2, 
     speckle = torch.zeros(batch, 1, px, px)
     counted = profile(model, speckle)
     seconds = time_modules(model, speckle, depth, repeats)
-    owners = [_owner(name, depth) for name, _ in model.named_parameters()]
-    busy = {group(call.module, depth) for call in counted.calls}.union(owners)
-    rows = []
-    for name in _groups(model, depth):
-        if name in busy:
-            calls = [call for call in counted.calls if group(call.module, depth) == name]
-            count = sum(p.numel() for n, p in model.named_parameters() if _owner(n, depth) == name)
-            rows.append(_row(name, count, calls, batch) | {"ms": 1e3 * seconds.pop(name, 0.0) / batch})
+    rows: list[Row] = []
+    for name in dict.fromkeys(group(path, depth) for path, _ in model.named_modules()):
+        calls = [call for call in counted.calls if group(call.module, depth) == name]
+        owned = [p.numel() for path, p in model.named_parameters() if group(path.rpartition(".")[0], depth) == name]
+        if calls or owned:
+            macs, other = sum(call.work.macs for call in calls), sum(call.work.other for call in calls)
+            row: Row = {"module": name, "parameters": sum(owned), "operators": len(calls)}
+            row |= {"GMAC": macs / batch / 1e9, "Gop": (2 * macs + other) / batch / 1e9}
+            row |= {"MB moved": sum(call.bytes for call in calls) / batch / 1e6}
+            rows.append(row | {"ms": 1e3 * seconds.pop(name, 0.0) / batch})
     rows[0]["ms"] += 1e3 * sum(seconds.values()) / batch  # containers that only pass on
-    rows = _with_shares(rows)
-    return Sheet(f"layers_{network}", f"{network}: where it goes, one image of {px} px", rows, _NOTES)
-
-
-_NOTES = [
-    "Gop: 2 per MAC and every other operation. MB moved: read and written by every operator for itself. ms: eager, "
-    "float32, evaluation, this machine; median over the repeated passes, per image of the batch.",
-]
-
-
-def _row(name: str, parameters: int, calls: list[Call], batch: int) -> Row:
-    operations = sum(2 * call.work.macs + call.work.other for call in calls)
-    return {
-        "module": name,
-        "parameters": parameters,
-        "operators": len(calls),
-        "GMAC": sum(call.work.macs for call in calls) / batch / 1e9,
-        "Gop": operations / batch / 1e9,
-        "MB moved": sum(call.bytes for call in calls) / batch / 1e6,
-    }
-
-
-def _with_shares(rows: list[Row]) -> list[Row]:
-    for share, column in zip(SHARES, ("parameters", "Gop", "MB moved", "ms"), strict=True):
+    for share, column in COLUMNS.items():
         total = sum(row[column] for row in rows) or 1
         for row in rows:
             row[f"{share}, %"] = round(100 * row[column] / total, 2)
-    return rows
+    note = (
+        "Gop: 2 per MAC and every other operation. MB moved: read and written by every operator for itself. ms: eager, "
+        "float32, evaluation, this machine; median over the repeated passes, per image of the batch."
+    )
+    return Sheet(f"layers_{network}", f"{network}: where it goes, one image of {px} px", rows, [note])
 
 
 def group(path: str, depth: int) -> str:
@@ -74,67 +59,39 @@ def group(path: str, depth: int) -> str:
     return ".".join(path.split(".")[:depth]) or "(network)"
 
 
-def _owner(parameter: str, depth: int) -> str:
-    return group(parameter.rpartition(".")[0], depth)
-
-
-def _groups(model: nn.Module, depth: int) -> list[str]:
-    return list(dict.fromkeys(group(name, depth) for name, _ in model.named_modules()))
-
-
 def time_modules(model: nn.Module, x: Any, depth: int, repeats: int) -> dict[str, float]:
     """Median time of each group of modules [s]; every moment of a pass belongs to exactly one."""
-    passes: list[dict[str, float]] = []
-    with unchanged(model), torch.inference_mode():
-        for _ in range(repeats + 1):
-            with _Stopwatch(model, depth) as watch:
-                model(x)
-            passes.append(watch.seconds)
-    return {name: statistics.median(p.get(name, 0.0) for p in passes[1:]) for name in passes[0]}
+    passes: list[defaultdict[str, float]] = []
+    last = 0.0
+
+    def credit() -> None:
+        nonlocal last
+        now = timer()
+        passes[-1][group(running.current, depth)] += now - last
+        last = now
+
+    running = ModuleNames(model, before_change=credit)
+    with unchanged(model), torch.inference_mode(), running:
+        for _ in range(repeats + 1):  # the first warms up
+            passes.append(defaultdict(float))
+            last = timer()
+            model(x)
+    return {name: statistics.median(p[name] for p in passes[1:]) for name in passes[0]}
 
 
-class _Stopwatch(ModuleNames):
-    def __init__(self, model: nn.Module, depth: int) -> None:
-        super().__init__(model)
-        self.depth = depth
-        self.seconds: dict[str, float] = {}
-
-    def __enter__(self) -> "_Stopwatch":
-        super().__enter__()
-        self._last = timer()
-        return self
-
-    def _credit(self) -> None:
-        now, name = timer(), group(self.current, self.depth)
-        self.seconds[name] = self.seconds.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def _entered(self, module: nn.Module, args: Any) -> None:
-        self._credit()
-        super()._entered(module, args)
-
-    def _left(self, module: nn.Module, args: Any, out: Any) -> None:
-        self._credit()
-        super()._left(module, args, out)
-
-
-def draw(sheet: Sheet, path: Path) -> None:
+def draw_shares(sheet: Sheet, path: Path) -> None:
     """Draw the shares of every module as horizontal bars, top to bottom in the network's order."""
     from matplotlib.figure import Figure
 
-    names, panels = [row["module"] for row in sheet.rows], SHARES
+    names = [row["module"] for row in sheet.rows]
     figure = Figure(figsize=(11, 1.4 + 0.26 * len(names)), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True)
-    for axis, share, colour in zip(axes, panels, ("#4477aa", "#ee6677", "#ccbb44", "#228833"), strict=True):
+    axes = figure.subplots(1, len(COLUMNS), sharey=True)
+    for axis, share, colour in zip(axes, COLUMNS, ("#4477aa", "#ee6677", "#ccbb44", "#228833"), strict=True):
         values = [row[f"{share}, %"] for row in sheet.rows]
-        axis.barh(names, values, color=colour)
-        axis.set_title(share)
-        axis.set_xlim(0, 1.25 * max(values))
-        axis.set_xlabel("% of the whole")
+        bars = axis.barh(names, values, color=colour)
+        axis.bar_label(bars, [f" {value:.1f}" if value >= 0.5 else "" for value in values], fontsize=8)
+        axis.set(title=share, xlabel="% of the whole", xlim=(0, 1.25 * max(values)))
         axis.spines[["top", "right"]].set_visible(False)
-        for k, value in enumerate(values):
-            if value >= 0.5:
-                axis.text(value, k, f" {value:.1f}", va="center", fontsize=8)
     axes[0].set_ylim(len(names) - 0.4, -0.6)
     figure.suptitle(sheet.title)
     with atomic(path) as part:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
+
+from spt.complexity.footprint import storage_of
 
 Reach = dict[int, float]
 """Operators that mix positions on the way -> the farthest that such a path reaches, as a field [px of the input]."""
@@ -15,22 +16,16 @@ Reach = dict[int, float]
 
 @dataclass
 class _Node:
+    """A tensor: operators before it, and along y and x its reach and the step of its grid [px of the input]."""
+
     depth: int = 0
-    reach: tuple[Reach, Reach] = field(default_factory=lambda: ({0: 1.0}, {0: 1.0}))
-    step: tuple[float, float] = (1.0, 1.0)
+    reach: list[Reach] = field(default_factory=lambda: [{0: 1.0}, {0: 1.0}])
+    step: list[float] = field(default_factory=lambda: [1.0, 1.0])
 
 
-@dataclass(frozen=True)
-class Window:
-    """How an operator mixes positions along one axis.
-
-    Args:
-        span: how much wider the field grows, in steps of the input's grid; infinite for the whole image.
-        scale: steps of the output's grid in steps of the input's.
-    """
-
-    span: float = 0.0
-    scale: float = 1.0
+Window = tuple[float, float]
+"""Along one axis, in steps of the input's grid: how much wider the field grows, and the step of the output's grid."""
+POINTWISE, WHOLE = [(0.0, 1.0)] * 2, [(math.inf, 1.0)] * 2
 
 
 class Paths:
@@ -41,39 +36,31 @@ class Paths:
     """
 
     def __init__(self, *inputs: Tensor) -> None:
-        self._nodes = {_key(x): _Node() for x in inputs}
+        self._nodes = {storage_of(x): _Node() for x in inputs}
         self._shape = next((tuple(x.shape[-2:]) for x in inputs if x.ndim == 4), None)
 
     def follow(self, name: str, args: Sequence[Any], out: Any, moves: bool) -> None:
         """Take one operator into account; views and copies (``moves``) lengthen no path."""
-        sources = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and _key(leaf) in self._nodes]
+        sources = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor) and storage_of(leaf) in self._nodes]
         if not sources or name.startswith("new_") or name.endswith("_like"):  # of the shape, not of the values
             return
-        node = self._merged(sources)
-        node.depth += not moves
-        windows = self._windows(name, args, sources, out)
-        node.reach = tuple(_grown(r, w, s) for r, w, s in zip(node.reach, windows, node.step, strict=True))  # type: ignore[assignment]
-        node.step = tuple(s * w.scale for s, w in zip(node.step, windows, strict=True))  # type: ignore[assignment]
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                self._nodes[_key(tensor)] = node
+        nodes = self._of(sources)
+        merged = _Node(max(n.depth for n in nodes) + (not moves))
+        for axis, (span, scale) in enumerate(self._windows(name, args, sources, out)):
+            step = min(n.step[axis] for n in nodes)
+            reach: Reach = {}
+            for count, extent in (item for n in nodes for item in n.reach[axis].items()):
+                mixed = count + (span > 0)
+                reach[mixed] = max(extent + span * step, reach.get(mixed, 0))
+            merged.reach[axis], merged.step[axis] = reach, step * scale
+        self._nodes |= {storage_of(leaf): merged for leaf in tree_leaves(out) if isinstance(leaf, Tensor)}
 
-    def _merged(self, sources: list[Tensor]) -> _Node:
-        nodes = [self._nodes[_key(x)] for x in sources]
-        reach: tuple[Reach, Reach] = ({}, {})
-        for axis in (0, 1):
-            for node in nodes:
-                for count, extent in node.reach[axis].items():
-                    reach[axis][count] = max(extent, reach[axis].get(count, 0))
-        step = (min(n.step[0] for n in nodes), min(n.step[1] for n in nodes))
-        return _Node(max(n.depth for n in nodes), reach, step)
-
-    def _windows(self, name: str, args: Sequence[Any], sources: list[Tensor], out: Any) -> tuple[Window, Window]:
+    def _windows(self, name: str, args: Sequence[Any], sources: list[Tensor], out: Any) -> list[Window]:
         if name == "convolution":
             return _of_convolution(args)
         if name in {"max_pool2d_with_indices", "avg_pool2d"}:
             stride = args[2] if len(args) > 2 and args[2] else args[1]
-            return _two(Window(k - 1.0, s) for k, s in zip(_pair(args[1]), _pair(stride), strict=True))
+            return [(k - 1.0, s) for k, s in zip(_pair(args[1]), _pair(stride), strict=True)]
         if "adaptive" in name or name.startswith("upsample"):
             return _resized(args[0], out[0] if isinstance(out, tuple) else out, "nearest" in name)
         if name == "scaled_dot_product_attention":
@@ -82,15 +69,14 @@ class Paths:
             return self._tokens(sources[-1], max(sources[-1].shape[-2:]))
         over_space = name in {"mean", "sum", "amax", "max"} and args[0].ndim == 4 and _covers_space(args)
         if over_space or name.startswith("_fft") or (name in {"linear", "addmm"} and sources[0].ndim == 2):
-            return Window(math.inf), Window(math.inf)
-        return Window(), Window()
+            return WHOLE
+        return POINTWISE
 
-    def _tokens(self, keys: Tensor, count: int) -> tuple[Window, Window]:
-        step = self._nodes.get(_key(keys), _Node()).step
-        if self._shape is None or count * step[0] * step[1] >= math.prod(self._shape):
-            return Window(math.inf), Window(math.inf)
-        side = math.ceil(math.sqrt(count)) - 1.0
-        return Window(side), Window(side)
+    def _tokens(self, keys: Tensor, count: int) -> list[Window]:
+        step = self._nodes.get(storage_of(keys), _Node()).step
+        if self._shape is None or count * math.prod(step) >= math.prod(self._shape):
+            return WHOLE
+        return [(math.ceil(math.sqrt(count)) - 1.0, 1.0)] * 2
 
     def depth(self, out: Any) -> int:
         """Operators on the longest path from the input to ``out``."""
@@ -99,49 +85,37 @@ class Paths:
     def receptive_field(self, out: Any) -> tuple[float, float]:
         """Field of one output pixel along y and x [px]; infinite where it is the whole image."""
         nodes = self._of(out) or [_Node()]
-        return _two(max(max(n.reach[axis].values()) for n in nodes) for axis in (0, 1))
+        y, x = (max(max(n.reach[axis].values()) for n in nodes) for axis in (0, 1))
+        return y, x
 
     def path_length(self, out: Any) -> int | None:
         """Fewest operators that mix positions between an input and an output pixel at opposite borders.
 
         None where no path links them: the field is smaller than the image.
         """
-        if self._shape is None:
-            return None
         lengths = []
-        for axis, side in enumerate(self._shape):
+        for axis, side in enumerate(self._shape or ()):
             linked = [c for n in self._of(out) for c, extent in n.reach[axis].items() if extent >= 2 * side - 1]
             if not linked:
                 return None
             lengths.append(min(linked))
-        return max(lengths)
+        return max(lengths, default=None)
 
-    def _of(self, out: Any) -> list[_Node]:
-        tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
-        return [self._nodes[_key(x)] for x in tensors if _key(x) in self._nodes]
-
-
-def _key(tensor: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(tensor.untyped_storage())
+    def _of(self, values: Any) -> list[_Node]:
+        tensors = [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+        return [self._nodes[storage_of(x)] for x in tensors if storage_of(x) in self._nodes]
 
 
-def _grown(reach: Reach, window: Window, step: float) -> Reach:
-    if window.span <= 0:
-        return dict(reach)
-    return {count + 1: extent + window.span * step for count, extent in reach.items()}
+def _of_convolution(args: Sequence[Any]) -> list[Window]:
+    axes = zip(_pair(args[1].shape[2:]), _pair(args[3]), _pair(args[5]), strict=True)  # kernel, stride, dilation
+    if args[6]:  # transposed
+        return [(math.ceil(k / s) - 1.0, 1 / s) for k, s, _ in axes]
+    return [(d * (k - 1.0), s) for k, s, d in axes]
 
 
-def _of_convolution(args: Sequence[Any]) -> tuple[Window, Window]:
-    weight, stride, dilation, transposed = args[1], _pair(args[3]), _pair(args[5]), args[6]
-    kernel = _pair(list(weight.shape[2:]))
-    if transposed:
-        return _two(Window(math.ceil(k / s) - 1.0, 1 / s) for k, s in zip(kernel, stride, strict=True))
-    return _two(Window(d * (k - 1.0), s) for k, s, d in zip(kernel, stride, dilation, strict=True))
-
-
-def _resized(x: Tensor, out: Tensor, nearest: bool) -> tuple[Window, Window]:
-    scales = [n / m for n, m in zip(_pair(list(x.shape[2:])), _pair(list(out.shape[2:])), strict=True)]
-    return _two(Window(0.0 if nearest else max(math.ceil(s) - 1.0, float(s < 1)), s) for s in scales)
+def _resized(x: Tensor, out: Tensor, nearest: bool) -> list[Window]:
+    scales = [n / m for n, m in zip(_pair(x.shape[2:]), _pair(out.shape[2:]), strict=True)]
+    return [(0.0 if nearest else max(math.ceil(s) - 1.0, float(s < 1)), s) for s in scales]
 
 
 def _covers_space(args: Sequence[Any]) -> bool:
@@ -152,8 +126,3 @@ def _covers_space(args: Sequence[Any]) -> bool:
 def _pair(values: Sequence[int]) -> tuple[int, int]:
     """The last two axes; one axis is x."""
     return (values[-2] if len(values) > 1 else 1, values[-1])
-
-
-def _two(values: Any) -> tuple[Any, Any]:
-    first, second = values
-    return first, second

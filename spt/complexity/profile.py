@@ -2,8 +2,6 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +13,9 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from spt.complexity.live_memory import Following, LiveBytes
-from spt.complexity.module_names import ModuleNames
-from spt.complexity.notes_formulas import formulas
-from spt.complexity.operators import MOVEMENT, OTHERS, PRODUCTS, Work, name_of, rule_for
+from spt.complexity.footprint import Following, LiveBytes
+from spt.complexity.observation import ModuleNames, converted, state_of, unchanged
+from spt.complexity.operators import MOVEMENT, Work, by_the_notes, name_of, rule_for
 from spt.complexity.paths import Paths
 
 
@@ -31,16 +28,14 @@ class Call:
         module: path of the module that called it, "" for the network itself.
         work: its cost.
         bytes: read and written; 0 for views.
-        notes: what the notes' own formulas give, see :func:`formulas`.
-        second_note: what the second note's give.
+        notes: what the formulas of the first and of the second note give, see :func:`by_the_notes`.
     """
 
     operator: str
     module: str
     work: Work
     bytes: int
-    notes: int
-    second_note: int
+    notes: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -96,14 +91,8 @@ class Profile:
 
     def of(self, *categories: str) -> Work:
         """Cost of the calls in these categories together."""
-        chosen = [call.work for call in self.calls if call.work.category in categories]
-        sums = (sum(values) for values in zip(*((w.macs, w.other, w.bias) for w in chosen), strict=True))
-        return Work(" + ".join(categories), *sums)
-
-    def by_category(self) -> dict[str, Work]:
-        """Cost of every category that occurs, products first."""
-        present = {call.work.category for call in self.calls}
-        return {name: self.of(name) for name in (*PRODUCTS, *OTHERS, MOVEMENT) if name in present}
+        numbers = [call.work[1:] for call in self.calls if call.work.category in categories]
+        return Work(" + ".join(categories), *map(sum, zip(*numbers, strict=True)))
 
 
 def profile(model: nn.Module, *inputs: Tensor, dtype: torch.dtype = torch.float32) -> Profile:
@@ -117,49 +106,42 @@ def profile(model: nn.Module, *inputs: Tensor, dtype: torch.dtype = torch.float3
         model: any network.
         inputs: its arguments; on fake tensors only shape and type matter.
         dtype: what floating-point weights and inputs are converted to; it decides the bytes.
-    Returns:
-        The counts.
     Warns:
         UserWarning: naming every operator that was not counted, and every one whose result steers the program.
     """
+    name = type(model).__name__
     with unchanged(model), torch.inference_mode():
         try:
             with FakeTensorMode(allow_non_fake_inputs=True) as fake:
-                state = {name: converted(fake.from_tensor(tensor), dtype) for name, tensor in state_of(model).items()}
+                state = {key: converted(fake.from_tensor(tensor), dtype) for key, tensor in state_of(model).items()}
                 counted = _count(model, state, tuple(converted(fake.from_tensor(x), dtype) for x in inputs))
         except RuntimeError as reason:
-            state = {name: converted(tensor.clone(), dtype) for name, tensor in state_of(model).items()}
+            state = {key: converted(tensor.clone(), dtype) for key, tensor in state_of(model).items()}
             counted = _count(model, state, tuple(converted(x, dtype) for x in inputs))
-            _warn_real(model, counted, reason)
+            steering = ", ".join(counted.data_dependent)
+            why = f"its program depends on the data ({steering})" if steering else str(reason).splitlines()[0]
+            once = "Counted on the one input that was given; others may cost more or less."
+            warnings.warn(f"{name}: {why}. {once}", stacklevel=2)
     if counted.uncounted:
-        listed = ", ".join(f"{name} ({count}x)" for name, count in sorted(counted.uncounted.items()))
-        warnings.warn(f"{type(model).__name__}: not counted, cost unknown: {listed}.", stacklevel=2)
+        listed = ", ".join(f"{key} ({count}x)" for key, count in sorted(counted.uncounted.items()))
+        warnings.warn(f"{name}: not counted, cost unknown: {listed}.", stacklevel=2)
     return counted
-
-
-def _warn_real(model: nn.Module, counted: Profile, reason: RuntimeError) -> None:
-    steering = ", ".join(counted.data_dependent)
-    why = f"its program depends on the data ({steering})" if steering else str(reason).splitlines()[0]
-    warnings.warn(
-        f"{type(model).__name__}: {why}. Counted on the one input that was given; others may cost more or less.",
-        stacklevel=3,
-    )
-
-
-def state_of(model: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name."""
-    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-
-
-def converted(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    """The tensor in another floating-point type; integers stay."""
-    return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def _count(model: nn.Module, state: dict[str, Tensor], inputs: tuple[Tensor, ...]) -> Profile:
     with ModuleNames(model) as names, _Counting(names, state, inputs) as counting:
         out = functional_call(model, state, inputs)
-    return counting.result(out, inputs)
+    return Profile(
+        batch=inputs[0].shape[0],
+        calls=tuple(counting.calls),
+        uncounted=dict(counting.uncounted),
+        data_dependent=tuple(dict.fromkeys(counting.steering)),
+        depth=counting.paths.depth(out),
+        path_length=counting.paths.path_length(out),
+        receptive_field=counting.paths.receptive_field(out),
+        activation_bytes=counting.live.peak,
+        state_bytes=sum(t.nbytes for t in state.values()),
+    )
 
 
 class _Counting(TorchDispatchMode):
@@ -173,7 +155,6 @@ class _Counting(TorchDispatchMode):
         self.steering: list[str] = []
         self.paths = Paths(*inputs)
         self.live = LiveBytes(list(state.values()))
-        self.state_bytes = sum(t.numel() * t.element_size() for t in state.values())
         self.live.see(inputs)
 
     def __torch_dispatch__(self, func: OpOverload, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -196,7 +177,8 @@ class _Counting(TorchDispatchMode):
         if work is None:
             self.uncounted[name] += 1
         elif not func.is_view:
-            self._record(name, work, args, out)
+            moved = sum(t.nbytes for t in tree_leaves((args, out)) if isinstance(t, Tensor))
+            self.calls.append(Call(name, self.names.current, work, moved, by_the_notes(name, args, out)))
         return out
 
     def _attended(self, func: OpOverload, args: Any, kwargs: Any) -> Any:
@@ -204,37 +186,3 @@ class _Counting(TorchDispatchMode):
         with Following(self.live):
             out = func.decompose(*args, **kwargs)
         return func(*args, **kwargs) if out is NotImplemented else out
-
-    def _record(self, name: str, work: Work, args: Any, out: Any) -> None:
-        moved = sum(t.numel() * t.element_size() for t in tree_leaves((args, out)) if isinstance(t, Tensor))
-        self.calls.append(Call(name, self.names.current, work, moved, *formulas(name, args, out)))
-
-    def result(self, out: Any, inputs: tuple[Tensor, ...]) -> Profile:
-        return Profile(
-            inputs[0].shape[0],
-            tuple(self.calls),
-            dict(self.uncounted),
-            tuple(dict.fromkeys(self.steering)),
-            self.paths.depth(out),
-            self.paths.path_length(out),
-            self.paths.receptive_field(out),
-            self.live.peak,
-            self.state_bytes,
-        )
-
-
-@contextmanager
-def unchanged(model: nn.Module, training: bool = False) -> Iterator[None]:
-    """Evaluation (or training) mode without fused fast paths inside; modes and random state as before outside."""
-    modes = {module: module.training for module in model.modules()}
-    fast = torch.backends.mha.get_fastpath_enabled()
-    try:
-        torch.backends.mha.set_fastpath_enabled(False)
-        model.train(training)
-        gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-        with torch.random.fork_rng(gpus):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        for module, mode in modes.items():
-            module.training = mode

@@ -1,11 +1,11 @@
-"""A table with what has to be said below it: printed, and written as Markdown, CSV and JSON."""
+"""A table with the notes below it: printed, and written as Markdown, CSV, JSON and TensorBoard."""
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,9 +13,6 @@ from rich.table import Table
 from spt.files import atomic
 
 Row = dict[str, Any]
-
-WORDS = {"table", "network", "model", "remark", "quantity", "module", "not counted", "built as", "data type", "mode"}
-BLOCKS = {"table", "network"}
 
 KINDS = ("quantity", "data type", "mode", "threads", "batch")
 """Columns that say what a row of a network is, where it has several."""
@@ -56,17 +53,17 @@ def show(sheet: Sheet, console: Console) -> None:
     table = Table(title=sheet.title, title_justify="left", caption="\n".join(sheet.notes), caption_justify="left")
     header, *body = sheet.cells()
     for name in header:
-        justify: Literal["left", "right"] = "left" if name in WORDS else "right"
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in {*BLOCKS, "model", "built as"})
+        side: Any = "left" if any(isinstance(row[name], str) for row in sheet.rows) else "right"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name in ("table", "network", "model", "built as"))
     for k, line in enumerate(body):
-        if k and header[0] in BLOCKS and line[0] != body[k - 1][0]:
+        if k and header[0] in ("table", "network") and line[0] != body[k - 1][0]:
             table.add_section()
         table.add_row(*line)
     console.print(table)
 
 
 def write(sheets: Sequence[Sheet], folder: Path, stem: str, command: str, markdown: Callable[[Any], str]) -> list[Path]:
-    """Write ``<stem>.md``, ``<stem>.json`` and a CSV file per sheet.
+    """Write ``<stem>.md``, ``<stem>.json``, a CSV file per sheet, and TensorBoard's text and hparams.
 
     Args:
         sheets: the tables.
@@ -75,17 +72,13 @@ def write(sheets: Sequence[Sheet], folder: Path, stem: str, command: str, markdo
         command: what made them, with the hardware.
         markdown: turns header and rows into a Markdown table.
     Returns:
-        The files.
+        The files, and the folder for TensorBoard.
     """
     texts = [f"## {s.title}\n\n{markdown(s.cells())}\n\n" + "\n\n".join(s.notes) for s in sheets]
+    content = {"command": command, **{s.name: {"rows": s.rows, "notes": s.notes} for s in sheets}}
     files = {
         folder / f"{stem}.md": f"`{command}`\n\n" + "\n\n".join(text.strip() for text in texts) + "\n",
-        folder / f"{stem}.json": json.dumps(
-            {"command": command, **{s.name: {"rows": s.rows, "notes": s.notes} for s in sheets}},
-            indent=1,
-            ensure_ascii=False,
-            default=str,
-        ),
+        folder / f"{stem}.json": json.dumps(content, indent=1, ensure_ascii=False, default=str),
     }
     for path, text in files.items():
         with atomic(path) as part:
@@ -95,28 +88,24 @@ def write(sheets: Sequence[Sheet], folder: Path, stem: str, command: str, markdo
             writer = csv.DictWriter(file, list(sheet.rows[0]))
             writer.writeheader()
             writer.writerows(sheet.rows)
-    return [*files, *(folder / f"{sheet.name}.csv" for sheet in sheets)]
+    _to_tensorboard(sheets, texts, folder / "tensorboard" / stem)
+    return [*files, *(folder / f"{sheet.name}.csv" for sheet in sheets), folder / "tensorboard"]
 
 
-def to_tensorboard(sheets: Sequence[Sheet], folder: Path, markdown: Callable[[Any], str]) -> None:
-    """Write every sheet as text, and the numbers of every network and size as hparams."""
+def _to_tensorboard(sheets: Sequence[Sheet], texts: Sequence[str], folder: Path) -> None:
+    """Every sheet as text, and every number of a network at a size as ``sheet/kind of row/column``."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder)) as writer:
-        for sheet in sheets:
-            writer.add_text(sheet.name, markdown(sheet.cells()) + "\n\n" + "\n\n".join(sheet.notes))
-        for (network, px), numbers in _numbers(sheets).items():
-            writer.add_hparams({"network": network, "px": px}, numbers, run_name=f"{network}_{px}")
-
-
-def _numbers(sheets: Iterable[Sheet]) -> dict[tuple[str, int], dict[str, float]]:
-    """Every number of a network at a size under ``sheet/kind of row/column``."""
     found: dict[tuple[str, int], dict[str, float]] = {}
     for sheet in sheets:
         for row in sheet.rows:
             if {"network", "px"} <= row.keys():
-                numbers = found.setdefault((row["network"], row["px"]), {})
                 kind = [str(row[key]) for key in KINDS if key in row]
                 values = {k: v for k, v in row.items() if isinstance(v, int | float) and k not in ("px", *KINDS)}
+                numbers = found.setdefault((row["network"], row["px"]), {})
                 numbers |= {"/".join([sheet.name, *kind, key]): float(v) for key, v in values.items()}
-    return found
+    with SummaryWriter(str(folder)) as writer:
+        for sheet, text in zip(sheets, texts, strict=True):
+            writer.add_text(sheet.name, text)
+        for (network, px), numbers in found.items():
+            writer.add_hparams({"network": network, "px": px}, numbers, run_name=f"{network}_{px}")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from spt.complexity.footprint import file_bytes, parameter_bytes, training_memory
+from spt.complexity.footprint import file_bytes, training_memory
 from spt.complexity.profile import profile
 from spt.models import SpTUNet
 
@@ -48,9 +48,9 @@ def test_frozen_weights_have_neither_gradients_nor_moments():
 
 
 def test_training_memory_changes_nothing():
-    model = SpTUNet(width=4).eval()
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval()
     before, random = {k: v.clone() for k, v in model.state_dict().items()}, torch.get_rng_state()
-    training_memory(model, torch.zeros(1, 1, 32, 32))
+    training_memory(model, torch.zeros(2, 1, 8, 8))
     assert torch.equal(torch.get_rng_state(), random)
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
     assert not any(m.training for m in model.modules())
@@ -73,19 +73,13 @@ def test_what_is_saved_is_what_a_real_pass_saves():
     assert out.requires_grad
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [(torch.float16, 16), (torch.float32, 32), (torch.float64, 64)])
-def test_data_bits(dtype, bits):
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4))
-    stored = parameter_bytes(model, dtype)
-    assert stored == {str(dtype).removeprefix("torch."): (4 * 9 + 4 + 4 * 4) * bits // 8, "int64": 8}
-    assert model[0].weight.dtype == torch.float32
-
-
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_the_file_is_as_large_as_a_real_one(dtype):
     model, buffer = SpTUNet(width=4), io.BytesIO()
     torch.save(model.to(dtype).state_dict(), buffer)
-    assert file_bytes(model, dtype) == len(buffer.getvalue())
+    single = SpTUNet(width=4)
+    assert file_bytes(single, dtype) == len(buffer.getvalue())
+    assert single.state_dict()["stem.0.weight"].dtype == torch.float32
 
 
 @pytest.mark.parametrize(("width_of_v", "matrices"), [(8, 0), (16, 2)])

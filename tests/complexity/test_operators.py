@@ -268,3 +268,56 @@ def test_ptflops_sees_no_attention_that_is_spelled_out():
 
     assert ptflops_macs(Spelled(), (16, 8)) == 0
     assert profile(Spelled(), torch.zeros(1, 16, 8)).macs == 16 * 16 * 8
+
+
+# The notes' formulas as printed, and how far they are from the count -------------------------------------------------
+
+
+def noted(model: nn.Module, *shape: int, second: bool = False) -> int:
+    return sum(call.notes[second] for call in profile(model, torch.zeros(shape)).calls)
+
+
+@pytest.mark.parametrize(("bias", "printed"), [(False, 7632), (True, 7776)])
+def test_the_notes_example(bias, printed):
+    layer = nn.Conv2d(3, 4, 3, padding=1, bias=bias)
+    assert noted(layer, 1, 3, 6, 6) == printed
+    assert profile(layer, torch.zeros(1, 3, 6, 6)).flops == 7776
+
+
+def test_under_stride_the_formula_is_stride_squared_too_high():
+    counted = profile(nn.Conv2d(3, 4, 3, stride=2, padding=1), torch.zeros(1, 3, 6, 6))
+    assert sum(call.notes[0] for call in counted.calls) == 4 * counted.flops
+
+
+def test_the_second_note_counts_macs_and_a_bias():
+    layer = nn.Conv2d(3, 4, 3, stride=2, padding=1)
+    # 112 parameters, a bias for every filter, at 3x3 outputs.
+    assert noted(layer, 5, 3, 6, 6, second=True) == 5 * 9 * 112
+    assert profile(layer, torch.zeros(5, 3, 6, 6)).macs == 5 * 9 * 112 - 5 * 9 * 4
+    assert noted(nn.ConvTranspose2d(3, 4, 2, stride=2), 1, 3, 5, 5, second=True) == 0
+
+
+def test_fully_connected_is_macs_printed_as_flops():
+    mlp = nn.Sequential(nn.Linear(6, 24, bias=False), nn.Linear(24, 6, bias=False))
+    # D 4D N + 4D D N = 8 D^2 N
+    assert noted(mlp, 5, 6) == 8 * 6**2 * 5 == profile(mlp, torch.zeros(5, 6)).macs
+
+
+class SelfAttention(nn.Module):
+    """Projections to q, k (and v), and the products; no output projection."""
+
+    def __init__(self, project_v: bool) -> None:
+        super().__init__()
+        self.q, self.k = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+        self.v = nn.Linear(8, 8, bias=False) if project_v else nn.Identity()
+
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x))
+
+
+@pytest.mark.parametrize("projections", [2, 3])
+def test_both_printed_cases_of_attention_are_macs_and_one(projections):
+    model = SelfAttention(project_v=projections == 3)
+    # 2 Dk N Dx + 2 Dk N^2 + 1, and with v projected too 3 D^2 N + 2 D N^2 + 1.
+    assert noted(model, 1, 10, 8) == projections * 8**2 * 10 + 2 * 8 * 10**2 + 1
+    assert profile(model, torch.zeros(1, 10, 8)).macs == noted(model, 1, 10, 8) - 1

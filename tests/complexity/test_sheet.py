@@ -7,13 +7,13 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from spt.complexity.sheet import Sheet, show, shown, to_tensorboard, write
+from spt.complexity.sheet import Sheet, show, shown, write
 from spt.evaluation.report import markdown
 
 SHEET = Sheet(
     "costs",
     "What it costs",
-    [{"network": "a", "px": 64, "GMAC": 1.25, "remark": None}, {"network": "b", "px": 64, "GMAC": 2e6, "remark": "x"}],
+    [{"network": "a", "px": 64, "GMAC": 1.25, "note": None}, {"network": "b", "px": 64, "GMAC": 2e6, "note": "x"}],
     ["One note."],
 )
 
@@ -27,27 +27,22 @@ def test_values_as_text(value, text):
 
 def test_files_hold_the_same_numbers(tmp_path):
     written = write([SHEET], tmp_path / "new", "all", "python x.py (a machine)", markdown)
-    assert [path.name for path in written] == ["all.md", "all.json", "costs.csv"]
+    assert [path.name for path in written] == ["all.md", "all.json", "costs.csv", "tensorboard"]
     text = written[0].read_text()
-    assert text.startswith("`python x.py (a machine)`\n\n## What it costs\n\n| network | px | GMAC | remark |")
+    assert text.startswith("`python x.py (a machine)`\n\n## What it costs\n\n| network | px | GMAC | note |")
     assert "| b | 64 | 2,000,000 | x |\n\nOne note.\n" in text
     assert json.loads(written[1].read_text())["costs"]["rows"] == SHEET.rows
     with written[2].open() as file:
         assert [row["GMAC"] for row in csv.DictReader(file)] == ["1.25", "2000000.0"]
+    top = EventAccumulator(str(written[3] / "all")).Reload()
+    assert "costs/text_summary" in top.Tags()["tensors"]
+    run = EventAccumulator(str(written[3] / "all" / "a_64")).Reload()
+    assert [event.value for event in run.Scalars("costs/GMAC")] == [1.25]
 
 
 def test_printing_shows_title_rows_and_notes():
-    console = Console(width=100, record=True, quiet=True)
-    console.quiet = False
+    console = Console(width=100)
     with console.capture() as capture:
         show(SHEET, console)
     text = capture.get()
     assert all(words in text for words in ("What it costs", "network", "1.25", "2,000,000", "One note."))
-
-
-def test_tensorboard_holds_text_and_hparams(tmp_path):
-    to_tensorboard([SHEET], tmp_path, markdown)
-    top = EventAccumulator(str(tmp_path)).Reload()
-    assert "costs/text_summary" in top.Tags()["tensors"]
-    run = EventAccumulator(str(tmp_path / "a_64")).Reload()
-    assert [event.value for event in run.Scalars("costs/GMAC")] == [1.25]

@@ -2,8 +2,9 @@
 
 import pytest
 
+from spt.complexity.notes_figures import read
 from spt.complexity.profile import profile
-from spt.complexity.survey import build_backbone, cifar_resnet50, read, survey, with_modules
+from spt.complexity.survey import build_backbone, survey, with_modules
 
 ABSENT = {"bninception", "cafferesnet101", "fbresnet152", "nasnetamobile", "polynet"}
 
@@ -13,7 +14,7 @@ def test_the_notes_print_91_rows_and_each_has_a_source_or_is_said_to_have_none()
     assert len(printed) == 91
     assert {row["model"] for row in printed} == set(sources)
     assert {name for name, row in sources.items() if not row["library"]} == ABSENT
-    assert all(sources[name]["remark"] for name in ABSENT)
+    assert all(sources[name]["note"] for name in ABSENT)
     assert sum(row["model"] not in ABSENT for row in printed) == 86
 
 
@@ -51,7 +52,7 @@ def test_ptflops_convention_by_hand():
 
 
 def test_the_exact_counts_of_the_second_note():
-    assert sum(p.numel() for p in cifar_resnet50().parameters()) == 23_705_252
+    assert sum(p.numel() for p in build_backbone("cifar", "resnet50").parameters()) == 23_705_252
     assert sum(p.numel() for p in build_backbone("timm", "efficientnet_b0").parameters()) == 5_288_548
     assert sum(p.numel() for p in build_backbone("timm", "rexnet_100").parameters()) == 4_796_873
 
@@ -64,7 +65,7 @@ def test_every_row():
     assert all(abs(row["diff."]) <= 0.01 for row in measured)
     far = {row["model"] for row in measured if abs(row["GMAC"] / row["GMAC printed"] - 1) > 0.02}
     assert far == {"squeezenet1_1"}
-    assert all(row["remark"] for row in measured if row["model"] in far)
+    assert all(row["note"] for row in measured if row["model"] in far)
     # Within 0.71 %, and half a digit of the sheet's own rounding.
     assert all(abs(row["+ modules"] - row["GMAC printed"]) <= 0.0071 * row["GMAC printed"] + 5e-4 for row in measured)
     assert [row["difference"] for row in exact.rows] == [0, 0, 0]

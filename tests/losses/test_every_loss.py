@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_oracle import kept_buffers, plain
 from torch import Tensor
 
-from spt.complexity.loss_timing import kept_buffers
-from spt.complexity.rival_losses import plain
 from spt.heads import BinaryHead, GreyLevelsHead, Head, MultiLabelHead, TwoClassHead
 from spt.losses import (
     BCELoss,

@@ -1,62 +1,93 @@
-"""scripts/complexity.py as a user runs it."""
+"""scripts/complexity.py: one process as a user starts it, the rest in this one."""
 
+import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+SCRIPT = ROOT / "scripts" / "complexity.py"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "complexity.py"), *arguments],
+@pytest.fixture
+def report(tmp_path: Path):
+    """Answer what overrides ask for, as the script does, into ``tmp_path``."""
+    spec = importlib.util.spec_from_file_location("complexity_script", SCRIPT)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+
+    def run(*overrides: str) -> None:
+        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            cfg = compose("complexity", [*overrides, f"out={tmp_path}"], return_hydra_config=True)
+            HydraConfig.instance().set_config(cfg)
+            script.report(cfg)
+
+    yield run
+    HydraConfig.instance().cfg = None
+    GlobalHydra.instance().clear()
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_one_network_with_overrides_of_its_own(report: Callable, tmp_path: Path, capsys):
+    report("model=spt_unet", "model.width=4", "size=[32]")
+    assert "Networks beside the notes' figures" in capsys.readouterr().out
+    tables = ("comparison.csv", "operations.csv", "structure.csv", "data_types.csv")
+    assert {path.name for path in tmp_path.iterdir()} == {"complexity.md", "complexity.json", *tables, "tensorboard"}
+    found = read(tmp_path / "complexity.json")
+    assert {row["network"] for row in found["comparison"]["rows"]} == {"spt_unet"}
+    assert found["structure"]["rows"][0]["trainable"] < 100_000  # the default width has 6,616,577
+    assert "threads, torch" in found["command"]
+
+
+def test_a_network_is_built_with_the_head_that_it_brings():
+    from spt.run.building import network_builders
+
+    with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+        cfg = compose("complexity", ["models=deep_speckle"])
+        (build,) = network_builders(cfg).values()
+    assert sum(p.numel() for p in build().parameters()) == 21_850_530  # two softmax channels
+
+
+def test_layers_of_a_narrow_network(report: Callable, tmp_path: Path):
+    report("model=spt_unet", "model.width=4", "layers=true", "size=32", "repeats=1")
+    assert (tmp_path / "layers_spt_unet.png").read_bytes().startswith(b"\x89PNG")
+    assert read(tmp_path / "layers.json")["layers_spt_unet"]["rows"]
+
+
+def test_table_1_of_attention_is_all_you_need(report: Callable, tmp_path: Path):
+    report("layer_types=[64,8,4,16]")
+    rows = read(tmp_path / "layer_types.json")["layer_types"]["rows"]
+    assert [row["complexity per layer"] for row in rows] == [32768, 4096, 16384, 8192]
+
+
+@pytest.mark.slow
+def test_measured_times_stand_in_the_comparison(report: Callable, tmp_path: Path):
+    report("models=sa_cnn_single", "size=256", "timing=true", "compiled=false", "max_batch=1", "repeats=1")
+    found = read(tmp_path / "complexity.json")
+    (images,) = [row for row in found["comparison"]["rows"] if row["quantity"] == "images/s"]
+    (timed,) = [row for row in found["throughput"]["rows"] if row["batch"] == 2]
+    assert images["ours"] == pytest.approx(timed["images/s"], rel=1e-3)
+
+
+def test_a_name_that_does_not_exist_ends_in_one_line(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), "models=[spt_unet,mine]", f"out={tmp_path}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-
-
-def test_one_network_with_overrides_of_its_own(tmp_path: Path):
-    done = run("model=deep_speckle", "size=[32]", f"out={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert "Networks beside the notes' figures" in done.stdout
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {
-        "complexity.md",
-        "complexity.json",
-        "comparison.csv",
-        "operations.csv",
-        "structure.csv",
-        "data_types.csv",
-        "tensorboard",
-    }
-    report = json.loads((tmp_path / "complexity.json").read_text())
-    assert {row["network"] for row in report["comparison"]["rows"]} == {"deep_speckle"}
-    assert report["structure"]["rows"][0]["trainable"] == 21_850_530  # its own head, two softmax channels
-    assert "model=deep_speckle size=[32]" in report["command"]
-
-
-@pytest.mark.slow
-def test_layers_of_a_narrow_network(tmp_path: Path):
-    done = run("model=spt_unet", "model.width=8", "layers=true", "size=32", "repeats=1", f"out={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "layers_spt_unet.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_a_name_that_does_not_exist_and_a_batch_of_none(tmp_path: Path):
-    done = run("models=[spt_unet,mine]", f"out={tmp_path}")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Error: models: no configs/model/mine.yaml. There are deep_speckle, sa_cnn" in done.stderr
-    assert "batch must be positive whole numbers, got 0." in run("batch=0", f"out={tmp_path}").stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_table_1_of_attention_is_all_you_need(tmp_path: Path):
-    done = run("layer_types=[64,8,4,16]", f"out={tmp_path}")
-    assert done.returncode == 0, done.stderr
-    rows = json.loads((tmp_path / "layer_types.json").read_text())["layer_types"]["rows"]
-    assert [row["complexity per layer"] for row in rows] == [32768, 4096, 16384, 8192]

@@ -1,29 +1,53 @@
-"""How fast speckles are simulated: the forward model beside torchoptics, a naive loop, and a training step."""
+"""How fast speckles are simulated on the CPU: the forward model against torchoptics, a plain loop, a training step.
 
-from collections.abc import Callable, Iterator, Mapping
+python scripts/benchmarks/optics.py --sizes 64 128 --repeats 3
+"""
+
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
 from typing import Any
 
 import torch
 from jaxtyping import Float
+from machine import built, each, hardware, parser, show
+from networks import training_step
+from rounds import in_turn, spread
 from torch import Tensor, nn
-from torch.utils.benchmark import timer
 
-from spt.complexity.tables import training_step
 from spt.optics import Camera, Medium, ThinDiffuserSetup, select, transfer_function
 
 Irradiance = Callable[[Float[Tensor, "b n n"], Medium], Float[Tensor, "b n n"]]
 """Objects and media to what falls on the camera."""
 
 SAME_GRID, PADDED = "torchoptics, same grid", "torchoptics, its own padding"
-RIVALS = (SAME_GRID, "the same in float32", PADDED, "naive loop")
+OTHERS = (SAME_GRID, "the same in float32", PADDED, "plain loop")
 PIXELS = 2**17
 """Pixels of a timed batch of objects: 32 at 64 px."""
 
 LARGEST_PADDED = 128
 """Greatest window [px] at which torchoptics is timed with its own padding, to five times the side of the grid."""
+
+
+def main() -> None:
+    """Measure every size with one thread and with all, each in a process of its own."""
+    asked = parser(__doc__, sizes=[64, 128, 256, 512], repeats=7).parse_args()
+    settings = [{"threads": threads, "repeats": asked.repeats} for threads in sorted({1, os.cpu_count() or 1})]
+    cases = [{"size": size, **setting} for size in asked.sizes for setting in settings]
+    show(simulation_table(each(_simulation, cases)))
+    note = f"{hardware()}, default set's optics, medians (least..greatest) of {asked.repeats} rounds."
+    show(share_table(each(_share, settings)), note)
+
+
+def _simulation(case: dict[str, Any]) -> dict[str, Any]:
+    source = built(part="data.source")
+    return measure_simulation(source.setup, source.camera, **case)
+
+
+def _share(case: dict[str, Any]) -> dict[str, Any]:
+    source = built(part="data.source")
+    return measure_share(source.setup, source.camera, built("model=spt_unet", part="model"), batch=16, **case)
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,7 @@ def frames(setup: ThinDiffuserSetup, camera: Camera, window: int, batch: int) ->
 def measure_simulation(
     setup: ThinDiffuserSetup, camera: Camera, size: int, threads: int, repeats: int = 7
 ) -> dict[str, Any]:
-    """Time the forward model at one size beside its rivals, in turn, so that all see the same machine.
+    """Time the forward model at one size and the other ways, in turn.
 
     A frame is a fresh screen, the light's way through free space, and the camera. The light alone is what torchoptics
     and the loop do otherwise; screens and camera are ours for all.
@@ -61,7 +85,7 @@ def measure_simulation(
     """
     torch.set_num_threads(threads)
     batch = frames(setup, camera, size, max(1, PIXELS // size**2))
-    ways: dict[str, Irradiance] = {"spt": batch.setup.intensity} | _rivals(batch.setup)
+    ways: dict[str, Irradiance] = {"spt": batch.setup.intensity} | other_ways(batch.setup)
     if size > LARGEST_PADDED:
         del ways[PADDED]
     medium = batch.setup.draw(len(batch.objects), batch.generator)
@@ -96,26 +120,15 @@ def measure_share(
     return {"size": setup.window, "threads": threads, "batch": batch, "seconds": seconds}
 
 
-def in_turn(calls: Mapping[str, Callable[[], object]], repeats: int, warm_up: int = 2) -> dict[str, list[float]]:
-    """Time every call once a round [s], so that a busy moment of the machine does not fall on one of them alone."""
-    seconds: dict[str, list[float]] = {name: [] for name in calls}
-    for round_ in range(warm_up + repeats):
-        for name, call in calls.items():
-            began = timer()
-            call()
-            if round_ >= warm_up:
-                seconds[name].append(timer() - began)
-    return seconds
-
-
-def _rivals(setup: ThinDiffuserSetup) -> dict[str, Irradiance]:
+def other_ways(setup: ThinDiffuserSetup) -> dict[str, Irradiance]:
+    """Return torchoptics in three settings and the plain loop, in the order of :data:`OTHERS`."""
     ways = [
         _torchoptics(setup, torch.float64, 0),
         _torchoptics(setup, torch.float32, 0),
         _torchoptics(setup, torch.float64, None),
-        _naive(setup),
+        _loop(setup),
     ]
-    return dict(zip(RIVALS, ways, strict=True))
+    return dict(zip(OTHERS, ways, strict=True))
 
 
 def _torchoptics(setup: ThinDiffuserSetup, dtype: torch.dtype, padding: int | None) -> Irradiance:
@@ -134,7 +147,7 @@ def _torchoptics(setup: ThinDiffuserSetup, dtype: torch.dtype, padding: int | No
     return irradiance
 
 
-def _naive(setup: ThinDiffuserSetup) -> Irradiance:
+def _loop(setup: ThinDiffuserSetup) -> Irradiance:
     """One sample at a time, the transfer functions built anew for each."""
     build = transfer_function.__wrapped__
 
@@ -167,17 +180,17 @@ def simulation_table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
     Args:
         rows: of :func:`measure_simulation`.
     """
-    columns = [f"frame, {SAME_GRID}", *RIVALS]
+    columns = [f"frame, {SAME_GRID}", *OTHERS]
     yield ["px (grid twice that)", "threads", "batch", "frames/s", *(f"{name}: times longer" for name in columns)]
     for row in rows:
         seconds = row["seconds"]
-        ours = [seconds["frame, spt"], *[seconds["spt"]] * len(RIVALS)]
+        ours = [seconds["frame, spt"], *[seconds["spt"]] * len(OTHERS)]
         yield [
             str(row["size"]),
             str(row["threads"]),
             str(row["batch"]),
-            _spread([1 / t for t in seconds["frame, spt"]], 0),
-            *(_spread(_ratios(seconds.get(name, []), own), 1) for name, own in zip(columns, ours, strict=True)),
+            spread([1 / t for t in seconds["frame, spt"]], 0),
+            *(_longer(seconds.get(name), own) for name, own in zip(columns, ours, strict=True)),
         ]
 
 
@@ -195,17 +208,17 @@ def share_table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
             str(row["size"]),
             str(row["threads"]),
             str(row["batch"]),
-            _spread([1e3 * t for t in simulation], 1),
-            _spread([1e3 * t for t in step], 0),
-            _spread(shares, 1) + " %",
+            spread([1e3 * t for t in simulation], 1),
+            spread([1e3 * t for t in step], 0),
+            spread(shares, 1) + " %",
         ]
 
 
-def _ratios(first: list[float], second: list[float]) -> list[float]:
-    return [a / b for a, b in zip(first, second, strict=bool(first))]
-
-
-def _spread(values: list[float], digits: int) -> str:
-    if not values:
+def _longer(theirs: list[float] | None, ours: list[float]) -> str:
+    if theirs is None:
         return "not measured"
-    return f"{median(values):.{digits}f} ({min(values):.{digits}f}..{max(values):.{digits}f})"
+    return spread([a / b for a, b in zip(theirs, ours, strict=True)], 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""scripts/benchmarks: what is measured is the same for all, times are taken in turn, tables are ratios of a round."""
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from types import ModuleType
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import ROOT
+from loss_oracle import PRINTED, kept_buffers, plain
+from torch import nn
+
+from spt.losses import DiceLoss
+from spt.models import SpTUNet
+from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
+
+BENCHMARKS = ROOT / "scripts" / "benchmarks"
+SECONDS = [0.1, 0.09, 0.3]
+
+
+def load(name: str) -> ModuleType:
+    """Import a benchmark as python would when it runs it: its folder is first on the path."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+rounds, networks, memory, attention, losses, optics, data = map(
+    load, ("rounds", "networks", "memory", "attention", "losses", "optics", "data")
+)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_calls_take_turns_another_one_first_each_round():
+    order: list[str] = []
+    seconds = rounds.in_turn({name: lambda name=name: order.append(name) for name in "ab"}, 3)
+    assert "".join(order) == "aaabbb" + "bbbaaa" + "aaabbb"  # two calls warm up before each
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 3, "b": 3}
+
+
+def test_times_of_calls_are_not_mixed_up():
+    seconds = rounds.in_turn({"quick": lambda: None, "slow": lambda: time.sleep(0.01)}, 2)
+    assert min(seconds["slow"]) >= 0.01 > max(seconds["quick"])
+
+
+# Networks, memory, attention ------------------------------------------------------------------------------------------
+
+
+def row(name: str, size: int = 256, **changes) -> dict:
+    return {"name": name, "size": size, "batch": 2, "parameters": 7, "seconds": SECONDS, "bytes": 5_000_000, **changes}
+
+
+def test_a_published_network_stands_next_to_its_printed_figures():
+    header, line = networks.table([row("sa_cnn"), row("sa_cnn", seconds=[0.4], bytes=None)])
+    shown = dict(zip(header, line, strict=True))
+    assert shown["forward, ms a batch (min..max)"] == "100.0 (90.0..300.0)"
+    assert shown["images/s"] == "5.0"  # of the training step, the later column of that name: 2 / 0.4
+    assert (shown["notes: ms"], shown["notes: images/s"]) == ("49.0", "40.8")
+    assert (shown["peak memory forward"], shown["peak memory training"]) == ("5 MB", "not measured")
+
+
+def test_a_size_that_the_notes_do_not_print_stands_alone():
+    header, line = networks.table([row("sa_cnn", 64), row("sa_cnn", 64)])
+    shown = dict(zip(header, line, strict=True))
+    assert shown["notes: ms"] == shown["notes: images/s"] == ""
+
+
+def test_ratios_of_attention_and_memory():
+    _, line = attention.table([row("a", bytes=4_000_000), row("a", seconds=[0.25], bytes=10_000_000)])
+    assert (line[3], line[6]) == ("2.5", "2.5")
+    _, line = memory.table([row("a"), row("a", seconds=[0.13], bytes=1_000_000)])
+    assert (line[5], line[-1]) == ("1.30", "80%")
+
+
+@pytest.mark.parametrize(("training", "precision"), [(False, "float32"), (True, "bfloat16")])
+def test_measuring_trains_or_infers(training: bool, precision: str):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
+    measured = networks.measure_network(lambda: model, "net", 16, 2, training, "cpu", precision, repeats=1)
+    assert model.training == training
+    assert all((p.grad is not None) == training for p in model.parameters())
+    assert measured["parameters"] == 40 + 8 + 5
+    assert min(measured["seconds"]) > 0
+
+
+def test_the_plain_formula_of_attention_is_torchs():
+    q, k, v = torch.randn(2, 4, 7, 5), torch.randn(2, 4, 9, 5), torch.randn(2, 4, 9, 3)
+    torch.testing.assert_close(attention.softmax_attention(q, k, v), F.scaled_dot_product_attention(q, k, v))
+
+
+def test_full_attention_equals_the_pooled_one_where_the_grid_holds_every_token():
+    # At 16 px the largest attended map, H/2, is 8x8: pooling onto 8x8 is the identity.
+    model = SpTUNet(width=8).eval()
+    full, x = attention.with_full_attention(model), torch.randn(2, 1, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(full(x), model(x))
+
+
+def test_full_attention_differs_where_the_grid_averages_and_leaves_the_model_alone():
+    model = SpTUNet(width=4).eval().double()
+    x = torch.randn(1, 1, 64, 64).double()
+    with torch.no_grad():
+        before = model(x)
+        full = attention.with_full_attention(model)
+        assert (full(x) - before).abs().max() > 1e-9
+        assert torch.equal(model(x), before)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), full.parameters(), strict=True))
+
+
+# Losses ---------------------------------------------------------------------------------------------------------------
+
+
+def test_kept_buffers_counts_storages_of_full_size_that_outlive_the_forward_pass():
+    x = torch.randn(8, 8, requires_grad=True)
+    assert kept_buffers(lambda: x.sum(), 64) == 0
+    assert kept_buffers(lambda: x.sigmoid().sum(), 64) == 1
+    assert kept_buffers(lambda: (x * x).sum(), 64) == 1  # one storage, saved twice
+    assert kept_buffers(lambda: (x.sigmoid() * x.exp()).sum(), 64) == 2
+    assert kept_buffers(lambda: x.sum(0).exp().sum(), 64) == 0  # a row is small
+    assert kept_buffers(lambda: (x.exp(), x.sum())[1], 64) == 0  # its graph is gone
+
+
+def test_a_compound_is_the_sum_of_its_parts_also_where_a_name_has_two_words():
+    logits, target = torch.randn(1, 1, 4, 4), torch.rand(1, 1, 4, 4)
+    values = {name: plain(name)(logits, target) for name in ("weighted_bce", "bce", "dice")}
+    torch.testing.assert_close(plain("bce_dice")(logits, target), values["bce"] + values["dice"])
+    torch.testing.assert_close(plain("weighted_bce_dice")(logits, target), values["weighted_bce"] + values["dice"])
+    with pytest.raises(ValueError, match="nothing"):
+        plain("nothing")
+    assert "weighted_bce" in PRINTED
+
+
+def test_dice_is_measured_with_its_counterparts():
+    measured = losses.measure_loss("dice", DiceLoss(), 1, size=16, batch=2, repeats=3)
+    assert measured["shape"] == (2, 1, 16, 16)
+    assert set(measured["ratio"]) == {"plain", "SMP", "MONAI"}
+    assert all(ratio > 0 for ratio in measured["ratio"].values())
+    assert measured["buffers"] == 2  # the probabilities and the target
+    assert len(measured["seconds"]) == 3
+
+
+def test_the_table_of_losses_leaves_open_what_has_no_counterpart():
+    measured = {"loss": "npcc", "shape": (8, 1, 256, 256), "seconds": SECONDS, "ratio": {"plain": 0.5}, "buffers": 1}
+    header, line = losses.table([measured])
+    assert dict(zip(header, line, strict=True)) == {
+        "loss": "npcc",
+        "logits": "(8, 1, 256, 256)",
+        "CPU ms (min..max)": "100.0 (90.0..300.0)",
+        "/ plain formula": "0.50",
+        "/ SMP": "",
+        "/ MONAI": "",
+        "buffers kept": "1",
+    }
+
+
+def test_a_missing_library_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.setattr(losses.importlib.util, "find_spec", lambda name: None if name == "monai" else name)
+    monkeypatch.setattr(sys, "argv", ["losses.py"])
+    with pytest.raises(SystemExit):
+        losses.main()
+    assert "compares with monai, which is missing: pip install -e '.[dev]'" in capsys.readouterr().err
+
+
+# Optics ---------------------------------------------------------------------------------------------------------------
+
+SETUP = ThinDiffuserSetup(32, 64, 4e-6, 532e-9, 0.2e-3, 0.3e-3, ThinDiffuser(2.0, 20e-6))
+
+
+def test_every_way_sees_the_same_light():
+    """torchoptics in float32 is only good to 1e-3; with padding what leaves the grid does not come back."""
+    batch = optics.frames(SETUP, Camera(), 32, 3)
+    medium = batch.setup.draw(3, batch.generator)
+    ours = batch.setup.intensity(batch.objects, medium)
+    bounds = dict(zip(optics.OTHERS, (1e-5, 1e-3, 0.05, 1e-5), strict=True))
+    for name, way in optics.other_ways(batch.setup).items():
+        difference = ((way(batch.objects, medium) - ours).norm() / ours.norm()).item()
+        assert difference < bounds[name], name
+
+
+def test_frames_are_exposed_and_each_has_its_own_screen():
+    batch = optics.frames(SETUP, Camera(), 48, 2)
+    assert batch.setup.grid == 96
+    grey = batch.simulate(batch.setup.intensity)
+    assert grey.shape == (2, 48, 48)
+    assert grey.max() <= 255
+    assert torch.equal(grey, grey.round())
+    assert torch.corrcoef(grey.flatten(1))[0, 1] < 0.5
+
+
+def test_ratios_are_of_the_same_round():
+    seconds = {"frame, spt": [0.01, 0.02], "frame, torchoptics, same grid": [0.05, 0.12], "spt": [0.01, 0.02]}
+    seconds |= {"torchoptics, same grid": [0.03, 0.1], "plain loop": [0.02, 0.04], "the same in float32": [0.02, 0.04]}
+    _, row = optics.simulation_table([{"size": 256, "threads": 1, "batch": 2, "seconds": seconds}])
+    assert row == [
+        *("256", "1", "2", "75 (50..100)", "5.5 (5.0..6.0)", "4.0 (3.0..5.0)", "2.0 (2.0..2.0)"),
+        *("not measured", "2.0 (2.0..2.0)"),
+    ]
+
+
+def test_share_is_of_simulation_and_step_together():
+    seconds = {"simulation": [0.01, 0.02], "training step": [0.09, 0.18]}
+    _, row = optics.share_table([{"size": 64, "threads": 2, "batch": 16, "seconds": seconds}])
+    assert row == ["64", "2", "16", "15.0 (10.0..20.0)", "135 (90..180)", "10.0 (10.0..10.0) %"]
+
+
+def test_measured_rows_make_tables(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(optics, "PIXELS", 8 * 32**2)
+    row = optics.measure_simulation(SETUP, Camera(), 32, threads=1, repeats=1)
+    assert row["batch"] == 8
+    assert set(row["seconds"]) == {"frame, spt", "frame, torchoptics, same grid", "spt", *optics.OTHERS}
+    assert row["seconds"][optics.PADDED][0] > row["seconds"]["spt"][0]
+    header, cells = optics.simulation_table([row])
+    assert len(header) == len(cells) == 9
+    share = optics.measure_share(SETUP, Camera(), nn.Conv2d(1, 1, 3, padding=1), batch=2, threads=1, repeats=2)
+    assert [len(times) for times in share["seconds"].values()] == [2, 2]
+
+
+# Data -----------------------------------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A source that sleeps, then burns processor time."""
+
+    def __init__(self, sleep: float) -> None:
+        self.sleep = sleep
+
+    def load(self) -> dict[str, list[int]]:
+        time.sleep(self.sleep)
+        return {"train": [0] * 5, "val_seen": [0] * 2}
+
+
+def test_each_start_counts_its_own_pairs_and_time():
+    slow, quick = data.measure_starts([Slow(0.2), Slow(0.0)])
+    assert slow["pairs"] == quick["pairs"] == 7
+    assert slow["wall"] >= 0.2 > quick["wall"]
+    assert slow["cpu"] < 0.2  # sleeping costs no processor time
+
+
+def test_batches_number_the_pairs_in_turn_and_the_first_warms_up():
+    asked: list[list[int]] = []
+
+    def simulate(numbers: list[int]) -> None:
+        time.sleep(0.2 if not asked else 0.0)
+        asked.append(numbers)
+
+    timed = data.measure_online(simulate, batch=3, batches=2)
+    assert asked == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert timed["pairs"] == 6
+    assert timed["wall"] < 0.2
+
+
+def test_table_of_starts():
+    header, row = data.table([{"what": "a set", "pairs": 1200, "cpu": 4.0, "wall": 8.0}])
+    assert dict(zip(header, row, strict=True)) == {
+        "what": "a set",
+        "pairs": "1,200",
+        "CPU s": "4.0",
+        "wall s": "8.0",
+        "pairs/s of CPU": "300",
+    }
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("networks.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 |"),
+        ("memory.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 | 1 |"),
+        ("attention.py --sizes 32 --repeats 1 --device cpu", "| 32 |"),
+        ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),
+        ("optics.py --sizes 32 --repeats 1", "| 32 | 1 | 128 |"),
+        ("data.py --cases 3", "data=grit_220"),
+    ],
+)
+def test_a_benchmark_runs(command: str, words: str):
+    script, *options = command.split()
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert words in done.stdout
+
+
+def test_the_package_imports_no_benchmark():
+    sources = [path.read_text() for path in (ROOT / "spt").rglob("*.py")]
+    assert not any("benchmarks" in text for text in sources)
