@@ -12,6 +12,7 @@ from spt.metrics.overlap import accuracy, dice, ji, precision, recall
 from spt.shapes import same_shape
 
 PSNR_CAP = 100.0
+SSIM_WINDOW = 11  # px, Wang et al.
 PIXELS_AT_ONCE = 2**17
 
 
