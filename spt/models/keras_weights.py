@@ -18,6 +18,9 @@ CONVOLUTION = {"kernel": "weight", "bias": "bias"}
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 """Keras' names of a layer's arrays, in Keras' order, to ours."""
 
+PREPARATION = {"transform": "none", "scale": "maximum"}
+"""How the published network's frames were prepared: divided by their maximum. The names are those of `data.preparation`."""
+
 
 @dataclass(frozen=True)
 class Layer:
