@@ -1,7 +1,10 @@
-"""Convert weights of the published deep speckle network (Keras HDF5) into a checkpoint of spt.
+r"""Convert weights of the published deep speckle network (Keras HDF5) into a checkpoint of spt.
 
 python scripts/convert_keras_weights.py in.h5 out.ckpt
-python train.py model=deep_speckle loss=ce weights=out.ckpt
+python train.py model=deep_speckle loss=ce data.preparation.transform=none data.preparation.scale=maximum \
+  weights=out.ckpt
+
+The published network was trained on frames divided by their maximum. The checkpoint says so under `preparation`.
 """
 
 import argparse
@@ -20,25 +23,28 @@ def main() -> None:
 
 
 def convert_file(source: Path, target: Path) -> None:
-    """Convert one file.
+    """Convert one file, and write with the weights the preparation they were trained with.
 
     Raises:
-        FileExistsError: if the target is there already.
+        InvalidValue: if the target is there already.
     """
     import torch
 
+    from spt.errors import InvalidValue
     from spt.files import atomic
-    from spt.models.keras_weights import convert
+    from spt.models.keras_weights import PREPARATION, convert
     from spt.training.initial import PREFIX
 
     if target.exists():
-        raise FileExistsError(f"{target} exists already. Name another file or remove it.")
+        raise InvalidValue(f"{target} exists already. Name another file or remove it.")
     state = convert(source)
     with atomic(target) as part:
-        torch.save({"state_dict": {PREFIX + name: array for name, array in state.items()}}, part)
+        weights = {PREFIX + name: array for name, array in state.items()}
+        torch.save({"state_dict": weights, "preparation": PREPARATION}, part)
     arrays = [array for array in state.values() if array.is_floating_point()]
     print(f"{target}: {len(arrays)} arrays, {sum(a.numel() for a in arrays):,} numbers.")
-    print(f"Use it: python train.py model=deep_speckle loss=ce weights={target}")
+    prepared = " ".join(f"data.preparation.{name}={value}" for name, value in PREPARATION.items())
+    print(f"Use it: python train.py model=deep_speckle loss=ce {prepared} weights={target}")
 
 
 if __name__ == "__main__":

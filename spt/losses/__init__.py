@@ -1,20 +1,19 @@
 """Losses: (logits, target) to a scalar. Configs reach them by name."""
 
 from spt.losses.compound import CompoundLoss
-from spt.losses.correlation import NPCCLoss, negative_pearson
-from spt.losses.cross_entropy import (
-    BCELoss,
-    CELoss,
-    WeightedBCELoss,
+from spt.losses.functional import (
     binary_cross_entropy,
     cross_entropy,
+    focal,
+    mean_absolute_error,
+    mean_squared_error,
     weighted_binary_cross_entropy,
 )
-from spt.losses.distance import L1Loss, MSELoss, mean_absolute_error, mean_squared_error
-from spt.losses.focal import FocalLoss, focal
-from spt.losses.image_loss import ImageLoss
-from spt.losses.overlap import DiceLoss, IoULoss, soft_dice, soft_iou
-from spt.losses.similarity import SSIMLoss, structural_dissimilarity
+from spt.losses.functional_image import negative_pearson, soft_dice, soft_iou, structural_dissimilarity
+from spt.losses.image_loss import ImageLoss, check_head, minimum_size
+from spt.losses.overlap import DiceLoss, IoULoss
+from spt.losses.pixel import BCELoss, CELoss, FocalLoss, L1Loss, MSELoss, WeightedBCELoss
+from spt.losses.similarity import NPCCLoss, SSIMLoss
 
 __all__ = [
     "BCELoss",
@@ -30,10 +29,12 @@ __all__ = [
     "SSIMLoss",
     "WeightedBCELoss",
     "binary_cross_entropy",
+    "check_head",
     "cross_entropy",
     "focal",
     "mean_absolute_error",
     "mean_squared_error",
+    "minimum_size",
     "negative_pearson",
     "soft_dice",
     "soft_iou",

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spt.metrics.indexed import IndexedMetric
+from spt.precision import in_float64
 from spt.shapes import same_shape
 
 BINS = 15
@@ -33,11 +34,11 @@ def reliability(
     same_shape(pred, target, "pred")
     if bins < 1:
         raise ValueError(f"bins must be at least 1, got {bins}.")
-    p = pred.double().flatten(1)
+    p, lit = in_float64(pred).flatten(1), in_float64(target).flatten(1) >= 0.5
     if ((p < 0) | (p > 1)).any():
         raise ValueError("calibration needs probabilities in [0, 1]; these lie outside. Decode the logits first.")
     at = (p * bins).long().clamp(0, bins - 1)  # NaN falls somewhere, and its sum is NaN
-    values = torch.stack([torch.ones_like(p), p, (target.flatten(1) >= 0.5).double()], dim=1)
+    values = torch.stack([torch.ones_like(p), p, lit.to(p.dtype)], dim=1)
     return values.new_zeros(len(p), 3, bins).scatter_add_(2, at[:, None].expand_as(values), values)
 
 
@@ -60,7 +61,7 @@ def calibration_summary(sums: Float[Tensor, "n 3 bins"]) -> dict[str, float]:
 
     Raises:
         ValueError: if there are no images.
-    Source: Efron & Stein, Ann. Stat. 9, 586 (1981): the jackknife estimate of variance. Differs: nothing.
+    Source: Efron & Stein, Ann. Stat. 9, 586 (1981): the jackknife estimate of variance.
     """
     n = len(sums)
     if n == 0:

@@ -9,14 +9,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spt.metrics.overlap import accuracy, dice, ji, precision, recall
+from spt.precision import in_float64
 from spt.shapes import same_shape
 
 PSNR_CAP = 100.0
+SSIM_WINDOW = 11
+"""Side of SSIM's window in pixels: the least height and width of an image that all metrics can take."""
 PIXELS_AT_ONCE = 2**17
 
 
 def pcc(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """Pearson correlation coefficient per image, in [-1, 1]; 0 where either image is constant.
+    """Pearson correlation coefficient per image, in [-1, 1]; 0 where either image is constant, NaN where one has NaN.
 
     Raises:
         ValueError: if the shapes differ.
@@ -24,7 +27,7 @@ def pcc(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Flo
     """
     p, t = (x - x.mean(1, keepdim=True) for x in _pixels(pred, target))
     product = p.norm(dim=1) * t.norm(dim=1)
-    return torch.where(product > 1e-12, (p * t).sum(1) / product.clamp(min=1e-12), 0.0)
+    return ((p * t).sum(1) / product.clamp(min=1e-12)).masked_fill(product <= 1e-12, 0.0)
 
 
 def psnr(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
@@ -42,7 +45,7 @@ def mse(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Flo
 
     Raises:
         ValueError: if the shapes differ.
-    Source: the notes, 图像质量评估. Differs: nothing.
+    Source: the notes, 图像质量评估.
     """
     p, t = _pixels(pred, target)
     return (p - t).square().mean(1)
@@ -53,7 +56,7 @@ def mae(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Flo
 
     Raises:
         ValueError: if the shapes differ.
-    Source: the definition. Differs: nothing.
+    Source: the definition.
     """
     p, t = _pixels(pred, target)
     return (p - t).abs().mean(1)
@@ -68,7 +71,7 @@ def ssim(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) -> Fl
         scikit-image with gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1.
     """
     same_shape(pred, target, "pred")
-    return ssim_map(pred.double(), target.double()).mean((1, 2, 3)).float()
+    return ssim_map(in_float64(pred), in_float64(target)).mean((1, 2, 3)).float()
 
 
 def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h-10 w-10"]:
@@ -77,9 +80,9 @@ def ssim_map(p: Float[Tensor, "b c h w"], t: Float[Tensor, "b c h w"]) -> Float[
     Raises:
         ValueError: if an image is smaller than the window.
     """
-    if min(p.shape[-2:]) < 11:
+    if min(p.shape[-2:]) < SSIM_WINDOW:
         raise ValueError(f"SSIM needs images of at least 11x11 px, got {tuple(p.shape[-2:])}.")
-    blur = partial(filter_gaussian, sigma=1.5, radius=5)
+    blur = partial(filter_gaussian, sigma=1.5, radius=SSIM_WINDOW // 2)
     mu_p, mu_t = blur(p), blur(t)
     var_p, var_t, cov = blur(p * p) - mu_p**2, blur(t * t) - mu_t**2, blur(p * t) - mu_p * mu_t
     c1, c2 = 0.01**2, 0.03**2
@@ -126,14 +129,14 @@ def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) 
         ValueError: if the shapes differ or an image is smaller than the window of SSIM.
     """
     same_shape(pred, target, "pred")
-    # A few images at a time: what is computed from them stays in the processor's cache, 3 times faster at 256 px.
-    few = max(1, PIXELS_AT_ONCE // pred[0].numel())
-    parts = list(zip(pred.split(few), target.split(few), strict=True))
+    # Some images at a time: what is computed from them stays in the processor's cache, 3 times faster at 256 px.
+    images = max(1, PIXELS_AT_ONCE // pred[0].numel())
+    parts = list(zip(pred.split(images), target.split(images), strict=True))
     return {name: torch.cat([metric(p, t) for p, t in parts]).float() for name, metric in METRICS.items()}
 
 
 def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
-    """Mean, standard error over images and number of images; the error of a single image is 0.
+    """Mean, standard error over images and number of images; the error of a single image is 0. NaN stays NaN.
 
     Raises:
         ValueError: if there are no images.
@@ -141,10 +144,11 @@ def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
     n = len(values)
     if n == 0:
         raise ValueError("no images to summarise.")
-    sem = values.double().std().item() / n**0.5 if n > 1 else 0.0
-    return {"mean": values.double().mean().item(), "sem": sem, "n": n}
+    values = in_float64(values)
+    sem = values.std().item() / n**0.5 if n > 1 else 0.0
+    return {"mean": values.mean().item(), "sem": sem, "n": n}
 
 
 def _pixels(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     same_shape(pred, target, "pred")
-    return pred.double().flatten(1), target.double().flatten(1)
+    return in_float64(pred).flatten(1), in_float64(target).flatten(1)

@@ -10,8 +10,8 @@ from torchmetrics.utilities import dim_zero_cat
 class IndexedMetric(Metric):
     """Collects a row for every image together with the image's index.
 
-    A distributed sampler repeats images so that every process has as many; an image counts once all the same,
-    because repeated indices are dropped.
+    A distributed sampler repeats images so that every process has the same number. Repeated indices are dropped, so
+    that every image counts once.
     """
 
     full_state_update = False
@@ -26,7 +26,7 @@ class IndexedMetric(Metric):
     def add(self, rows: Float[Tensor, "b ..."], index: Int[Tensor, " b"]) -> None:
         """Add the rows of a batch."""
         self.rows.append(rows)
-        self.index.append(index)
+        self.index.append(index.to(rows.device))
 
     def once(self) -> Float[Tensor, "n ..."]:
         """The row of every image, once, in the order of the indices."""

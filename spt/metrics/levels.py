@@ -4,12 +4,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from spt.precision import in_float64
+
 
 def top_k_accuracy(logits: Float[Tensor, "b c h w"], level: Int[Tensor, "b h w"], k: int) -> Float[Tensor, " b"]:
     """Share of the pixels of every image whose true level is among the ``k`` most likely.
 
-    Equal logits are ranked by level, so that ``k = 1`` is the accuracy of ``logits.argmax(1)``. A pixel whose true
-    logit is NaN is never right. The levels are visited one by one: no second tensor of the logits' size is made.
+    Equal logits are ranked by level, so that ``k = 1`` is the accuracy of ``logits.argmax(1)``. An image that has a NaN
+    logit has the value NaN. The levels are visited one by one: no second tensor of the logits' size is made.
 
     Args:
         logits: one channel a level.
@@ -29,6 +31,9 @@ def top_k_accuracy(logits: Float[Tensor, "b c h w"], level: Int[Tensor, "b h w"]
         raise ValueError(f"k must be between 1 and the {levels} levels of the logits, got {k}.")
     true = logits.gather(1, level[:, None])[:, 0]
     ahead = torch.zeros_like(level)
+    undefined = torch.zeros_like(level, dtype=torch.bool)
     for other in range(levels):
-        ahead += torch.where(level > other, ~(logits[:, other] < true), ~(logits[:, other] <= true))
-    return (ahead < k).flatten(1).double().mean(1)
+        ahead += torch.where(level > other, logits[:, other] >= true, logits[:, other] > true)
+        undefined |= logits[:, other].isnan()
+    right, undefined = in_float64((ahead < k).flatten(1).sum(1)), undefined.flatten(1).any(1)
+    return (right / level[0].numel()).masked_fill(undefined.to(right.device), float("nan"))

@@ -1,12 +1,14 @@
 """Binary patterns: how the lit pixels of prediction and target overlap, one value an image.
 
 Both images are thresholded: A and B are the pixels of prediction and target at or above the threshold. One rule for
-every metric where a set is empty: both empty counts 1, one empty and the other not counts 0.
+every metric where a set is empty: both empty counts 1, one empty and the other not counts 0. An image that has NaN has
+no sets: its metrics are NaN.
 """
 
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.precision import in_float64
 from spt.shapes import same_shape
 
 
@@ -15,7 +17,7 @@ def ji(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"], thresho
 
     Raises:
         ValueError: if the shapes differ.
-    Source: Jaccard (1912). Differs: nothing.
+    Source: Jaccard (1912).
     """
     both, lit, true = _counts(pred, target, threshold)
     return _share(both, lit + true - both, lit + true)
@@ -28,7 +30,7 @@ def dice(
 
     Raises:
         ValueError: if the shapes differ.
-    Source: Dice, Ecology 26, 297 (1945). Differs: nothing.
+    Source: Dice, Ecology 26, 297 (1945).
     """
     both, lit, true = _counts(pred, target, threshold)
     return _share(2 * both, lit + true, lit + true)
@@ -67,18 +69,21 @@ def accuracy(
 
     Raises:
         ValueError: if the shapes differ.
-    Source: the definition. Differs: nothing.
+    Source: the definition.
     """
     both, lit, true = _counts(pred, target, threshold)
-    return 1 - (lit + true - 2 * both).double() / pred[0].numel()
+    return 1 - (lit + true - 2 * both) / pred[0].numel()
 
 
 def _counts(pred: Tensor, target: Tensor, threshold: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Count A and B, A, and B."""
+    """Count A and B, A, and B, in float64; NaN where an image has NaN."""
     same_shape(pred, target, "pred")
     p, t = (image.flatten(1) >= threshold for image in (pred, target))
-    return (p & t).sum(1), p.sum(1), t.sum(1)
+    undefined = (pred.isnan() | target.isnan()).flatten(1).any(1)
+    both, lit, true = (in_float64(pixels.sum(1)) for pixels in (p & t, p, t))
+    nan = both.new_zeros(len(both)).masked_fill(undefined.to(both.device), float("nan"))
+    return both + nan, lit + nan, true + nan
 
 
 def _share(part: Tensor, whole: Tensor, lit: Tensor) -> Tensor:
-    return (part.double() / whole.clamp(min=1)).masked_fill(lit == 0, 1.0)
+    return (part / whole.clamp(min=1)).masked_fill(lit == 0, 1.0)

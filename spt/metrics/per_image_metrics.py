@@ -8,6 +8,7 @@ from torch import Tensor
 
 from spt.metrics.image import per_image
 from spt.metrics.indexed import IndexedMetric
+from spt.precision import in_float64
 
 
 class PerImageMetrics(IndexedMetric):
@@ -38,7 +39,7 @@ class PerImageMetrics(IndexedMetric):
         if self.index and tuple(values) != self.names:
             raise ValueError(f"every batch needs the metrics {', '.join(self.names)}; got {', '.join(values)}.")
         self.names = tuple(values)
-        self.add(torch.stack([value.double() for value in values.values()], dim=1), index)
+        self.add(torch.stack([in_float64(value) for value in values.values()], dim=1), index)
 
     def compute(self) -> dict[str, Tensor]:
         """Mean over images of every metric."""

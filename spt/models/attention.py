@@ -9,6 +9,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue
+
 
 def sinusoidal_encoding_2d(
     channels: int, height: int, width: int, device: torch.device | None = None
@@ -25,12 +27,12 @@ def sinusoidal_encoding_2d(
         width: columns of the map.
         device: where the encoding is built.
     Raises:
-        ValueError: if ``channels`` is not divisible by 4.
+        InvalidValue: if ``channels`` is not divisible by 4.
     Source: Vaswani et al., Attention Is All You Need (2017), section 3.5; two axes as in Carion et al., DETR (2020).
         Differs: normalised coordinates and a frequency range bound to the pooled grid instead of 10000^(2i/d).
     """
     if channels % 4:
-        raise ValueError(f"2-D sinusoidal encoding needs channels divisible by 4, got {channels}.")
+        raise InvalidValue(f"2-D sinusoidal encoding needs channels divisible by 4, got {channels}.")
     frequency = math.pi * 8.0 ** torch.linspace(0, 1, channels // 4, device=device)
 
     def waves(n: int) -> Tensor:
@@ -44,8 +46,24 @@ def sinusoidal_encoding_2d(
 
 
 def pool_to_grid(x: Float[Tensor, "b c h w"], grid: int) -> Float[Tensor, "b c gh gw"]:
-    """Average ``x`` onto at most ``grid`` x ``grid`` cells; a map that is no larger passes unchanged."""
-    return F.adaptive_avg_pool2d(x, (min(grid, x.shape[-2]), min(grid, x.shape[-1])))
+    """Average ``x`` onto at most ``grid`` x ``grid`` cells; a map that is no larger passes unchanged.
+
+    The values of ``F.adaptive_avg_pool2d``, whose backward pass is not deterministic on CUDA.
+    """
+    h, w = x.shape[-2:]
+    rows, columns = min(grid, h), min(grid, w)
+    if h % rows == 0 and w % columns == 0:
+        return x.unflatten(-2, (rows, -1)).mean(-2).unflatten(-1, (columns, -1)).mean(-1)
+    # Cells that do not divide the map overlap by a pixel: average by two small matrices.
+    return torch.einsum("gy,bcyx,kx->bcgk", _averaging(h, rows, x), x, _averaging(w, columns, x))
+
+
+def _averaging(pixels: int, cells: int, like: Tensor) -> Float[Tensor, "cells pixels"]:
+    """Rows of equal weights over the pixels of each cell, floor(i n / cells) to ceil((i + 1) n / cells)."""
+    at, cell = (torch.arange(n, device=like.device) for n in (pixels, cells))
+    first, end = cell * pixels // cells, -(-(cell + 1) * pixels // cells)
+    inside = ((at >= first[:, None]) & (at < end[:, None])).to(like.dtype)
+    return inside / inside.sum(1, keepdim=True)
 
 
 class PooledAttention(nn.Module):
@@ -62,7 +80,7 @@ class PooledAttention(nn.Module):
         position_encoding: add the 2-D sinusoidal encoding.
         cross: keep a BatchNorm of its own for the context.
     Raises:
-        ValueError: if ``heads`` does not divide the inner width.
+        InvalidValue: if ``heads`` does not divide the inner width.
     Source: efficient attention of Gao et al., UTNet (MICCAI 2021), section 2.2.
         Differs: average pooling in place of bilinear reduction, absolute sinusoidal in place of learned relative
         position, one BatchNorm for q, k and v.
@@ -79,7 +97,7 @@ class PooledAttention(nn.Module):
         super().__init__()
         inner = channels // 2
         if inner % heads:
-            raise ValueError(f"heads = {heads} does not divide the inner width {inner} (channels // 2).")
+            raise InvalidValue(f"heads = {heads} does not divide the inner width {inner} (channels // 2).")
         self.heads, self.grid, self.position_encoding = heads, grid, position_encoding
         self.attend: Callable[[Tensor, Tensor, Tensor], Tensor] = F.scaled_dot_product_attention
         self.norm = nn.BatchNorm2d(channels)

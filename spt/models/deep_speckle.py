@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue
 from spt.models.input_size import check_size
 from spt.models.u_net import down_and_up
 
@@ -75,7 +76,7 @@ class DeepSpeckle(nn.Module):
         dropout: probability in all 32 dense units.
         l2: Keras L2 on the dense kernels and the BatchNorms' gamma and beta, see :meth:`parameter_groups`.
     Raises:
-        ValueError: if dropout or l2 is out of range, or the input's size is no multiple of 16.
+        InvalidValue: if dropout or l2 is out of range, or the input's size is no multiple of 16.
     Source: Li, Xue, Tian, Optica 5, 1181 (2018) and its Keras code. Differs: logits instead of softmax probabilities;
         the head applies the softmax.
     """
@@ -83,7 +84,7 @@ class DeepSpeckle(nn.Module):
     def __init__(self, in_channels: int = 1, out_channels: int = 2, dropout: float = 0.5, l2: float = 1e-4) -> None:
         super().__init__()
         if not 0 <= dropout < 1 or not 0 <= l2 < float("inf"):
-            raise ValueError(f"DeepSpeckle needs 0 <= dropout < 1 and l2 >= 0, got {dropout} and {l2}.")
+            raise InvalidValue(f"DeepSpeckle needs 0 <= dropout < 1 and l2 >= 0, got {dropout} and {l2}.")
         self.l2 = l2
         self.encoder = nn.ModuleList()
         skips, channels = [], in_channels
@@ -102,7 +103,7 @@ class DeepSpeckle(nn.Module):
         """Initialise as the Keras code does.
 
         Source: he_uniform for the 5x5 convolutions, he_normal truncated at two sigma for the others before a ReLU,
-            glorot_uniform for the last, zero biases. Differs: nothing (Keras 2.1.2 has no variance correction).
+            glorot_uniform for the last, zero biases, as in Keras 2.1.2, which has no variance correction.
         """
         convolutions = [m for m in self.modules() if isinstance(m, nn.Conv2d)]
         for conv in convolutions:
@@ -132,5 +133,5 @@ class DeepSpeckle(nn.Module):
 
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
-        check_size(speckle, DIVISOR, "DeepSpeckle")
+        check_size(speckle, DIVISOR, "DeepSpeckle", self.training)
         return self.head(down_and_up(speckle, self.encoder, self.decoder))

@@ -11,11 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue, MissingFile
 from spt.models.deep_speckle import DeepSpeckle
 
 CONVOLUTION = {"kernel": "weight", "bias": "bias"}
 BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", "moving_variance": "running_var"}
 """Keras' names of a layer's arrays, in Keras' order, to ours."""
+
+PREPARATION = {"transform": "none", "scale": "maximum"}
+"""How the published network's frames were prepared: divided by their maximum. The names are those of `data.preparation`."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,8 @@ def convert(path: Path) -> dict[str, Tensor]:
     Returns:
         A state_dict that loads strictly.
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no weights file, or a layer is unknown, missing, left over or of another shape.
+        MissingFile: if there is no such file.
+        InvalidValue: if the file is no weights file, or a layer is unknown, missing, left over or of another shape.
     """
     layers = read_layers(path)
     with torch.device("meta"):
@@ -64,11 +68,11 @@ def read_layers(path: Path) -> list[Layer]:
     """Read every layer that has arrays, in the order of the network; the optimizer's state is left out.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is no weights file of Keras, or a layer is neither convolution nor BatchNorm.
+        MissingFile: if there is no such file.
+        InvalidValue: if the file is no weights file of Keras, or a layer is neither convolution nor BatchNorm.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file.")
+        raise MissingFile(f"{path}: no such file.")
     try:
         with h5py.File(path) as file:
             root = file.get("model_weights", file)
@@ -77,8 +81,10 @@ def read_layers(path: Path) -> list[Layer]:
             if isinstance(root.get("layers"), h5py.Group):
                 return [_layer(path, name, arrays) for name, arrays in _keras_3(root["layers"]) if arrays]
     except OSError as error:
-        raise ValueError(f"{path} is no HDF5 file. A .keras archive: save it with model.save_weights first.") from error
-    raise ValueError(f"{path} holds no Keras weights: neither layer_names nor layers is in it.")
+        raise InvalidValue(
+            f"{path} is no HDF5 file. A .keras archive: save it with model.save_weights first."
+        ) from error
+    raise InvalidValue(f"{path} holds no Keras weights: neither layer_names nor layers is in it.")
 
 
 def _legacy(root: h5py.Group) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
@@ -114,7 +120,7 @@ def _layer(path: Path, name: str, arrays: dict[str, np.ndarray]) -> Layer:
             if tensors["weight"].ndim == 4:
                 tensors["weight"] = tensors["weight"].permute(3, 2, 0, 1).contiguous()
             return Layer(name, tensors)
-    raise ValueError(
+    raise InvalidValue(
         f"{path}: layer {name} is unknown: its arrays {', '.join(arrays)} are those of neither a convolution "
         f"({', '.join(CONVOLUTION)}) nor a BatchNorm ({', '.join(BATCH_NORM)})."
     )
@@ -126,7 +132,7 @@ def _matched(path: Path, expected: Sequence[Layer], found: Sequence[Layer]) -> I
     for what, i1, i2, j1, j2 in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
         if what != "equal":
             has, needs = (", ".join(map(_described, part)) or "nothing" for part in (found[j1:j2], expected[i1:i2]))
-            raise ValueError(
+            raise InvalidValue(
                 f"{path} is not the deep speckle network: where it has {has}, the network needs {needs}. "
                 f"({len(found)} layers of this kind in the file, {len(expected)} in the network.)"
             )

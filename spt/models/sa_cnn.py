@@ -8,6 +8,7 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue
 from spt.models.convolutions import conv_bn_relu
 from spt.models.input_size import check_size
 from spt.models.u_net import down_and_up
@@ -68,7 +69,7 @@ class SACNN(nn.Module):
         attention_levels: levels that end in self-attention, on the way down and on the way up; 2 to 5. Its cost grows
             with the square of the pixels: made for 256 px, where level 2 has 64x64 tokens.
     Raises:
-        ValueError: if a level is out of range, the width too small, or the input's size no multiple of 32.
+        InvalidValue: if a level is out of range, the width too small, or the input's size no multiple of 32.
     Source: Wang et al., Opt. Express 29, 35702 (2021): self-attention armed CNN, attention in the middle layer only for
         -Single. Differs: the layer list is not available. Widths, convolutions per level and attention levels are
         CALIBRATED to the printed counts: 14,001,512 parameters (published 13.9231e6) and 13.92 GMAC at 256 px
@@ -86,13 +87,13 @@ class SACNN(nn.Module):
         super().__init__()
         wrong = [level for level in attention_levels if not FIRST_ATTENTION <= level < LEVELS]
         if wrong:
-            raise ValueError(
+            raise InvalidValue(
                 f"attention_levels must lie in {FIRST_ATTENTION}..{LEVELS - 1}, got {list(attention_levels)}: "
                 "above, a 256 px image would have more than 64x64 tokens."
             )
         least = max(1, 8 // 2 ** min(attention_levels, default=LEVELS))
         if width < least:
-            raise ValueError(
+            raise InvalidValue(
                 f"width must be at least {least}, got {width}: the attention's queries have an eighth of its channels."
             )
         widths = [width * 2**level for level in range(LEVELS)]
@@ -111,5 +112,5 @@ class SACNN(nn.Module):
 
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
-        check_size(speckle, DIVISOR, "SACNN")
+        check_size(speckle, DIVISOR, "SACNN", self.training)
         return self.head(down_and_up(speckle, self.encoder, self.decoder))

@@ -5,6 +5,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue
 from spt.models.attention import PooledAttention
 from spt.models.input_size import check_size
 from spt.models.sampling import SAMPLING, Residual, pre_bn_conv
@@ -59,7 +60,7 @@ class SpTUNet(nn.Module):
         position_encoding: add the parameter-free position encoding in every attention.
         cross_attention: MHCA in the decoder blocks.
     Raises:
-        ValueError: if ``sampling`` is unknown, ``width`` does not fit heads, bottleneck and encoding, or the input's
+        InvalidValue: if ``sampling`` is unknown, ``width`` does not fit heads, bottleneck and encoding, or the input's
             size is no multiple of 8.
     Source: Wang, Wang, Gu, Opto-Electronic Advances 6, 220049 (2023).
         Differs: the layer list is not published. This is a CALIBRATED RECONSTRUCTION: blocks and mechanisms follow
@@ -82,13 +83,15 @@ class SpTUNet(nn.Module):
     ) -> None:
         super().__init__()
         if sampling not in SAMPLING:
-            raise ValueError(f"sampling must be one of {', '.join(SAMPLING)}, got {sampling!r}.")
+            raise InvalidValue(f"sampling must be one of {', '.join(SAMPLING)}, got {sampling!r}.")
         if width < 1 or width % heads:
-            raise ValueError(f"width must be a positive multiple of heads = {heads}, got {width}.")
+            raise InvalidValue(f"width must be a positive multiple of heads = {heads}, got {width}.")
         if sampling == "bottleneck" and width < 8:
-            raise ValueError(f"the bottleneck divides the stem's channels by 8: width must be at least 8, got {width}.")
+            raise InvalidValue(
+                f"the bottleneck divides the stem's channels by 8: width must be at least 8, got {width}."
+            )
         if position_encoding and width % 2:
-            raise ValueError(f"the position encoding needs an even width, got {width}.")
+            raise InvalidValue(f"the position encoding needs an even width, got {width}.")
         down, up = SAMPLING[sampling]
         c1, c2, c3, c4 = width, 2 * width, 4 * width, 8 * width
         self.stem = nn.Sequential(
@@ -109,7 +112,7 @@ class SpTUNet(nn.Module):
 
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
-        check_size(speckle, DIVISOR, "SpTUNet")
+        check_size(speckle, DIVISOR, "SpTUNet", self.training)
         x1 = self.stem(speckle)
         x2 = self.down1(x1)
         x3 = self.encoder2(self.down2(x2))

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from spt.errors import InvalidValue
 from spt.models.convolutions import conv_bn_relu
-from spt.models.input_size import check_size
+from spt.models.input_size import check_size, one_value
 
 
 class DecoderLevel(nn.Module):
@@ -35,7 +37,8 @@ class TimmUNet(nn.Module):
     """U-Net decoder on the features of a timm backbone.
 
     Speckle (b, 1, h, w) to logits (b, out_channels, h, w); h and w are multiples of the encoder's last stride, 32 for
-    most.
+    most. Encoders with windows or tables of a fixed size (MaxViT, Hiera, CoAtNet, EfficientFormer) take larger steps or
+    one size alone; other sizes are refused.
 
     Args:
         encoder: a name of ``timm.list_models()`` whose features have strides that double from one to the next.
@@ -45,8 +48,7 @@ class TimmUNet(nn.Module):
         out_channels: channels of the logits, as the head asks.
         decoder_channels: channels of the decoder's levels, deepest first; where fewer are needed, the last ones.
     Raises:
-        ValueError: if timm has no such encoder, its features do not fit, or the input's size is no multiple of the
-            divisor.
+        InvalidValue: if timm has no such encoder, its features do not fit, or the encoder cannot take the input's size.
         ConnectionError: if the weights cannot be fetched.
     Source: Ronneberger et al., U-Net (2015); Wightman, timm, ``features_only``. Differs: bilinear up-sampling,
         BatchNorm, and the encoder.
@@ -67,11 +69,10 @@ class TimmUNet(nn.Module):
         strides, channels = info.reduction(), info.channels()
         _check_strides(encoder, strides)
         self.nhwc = str(getattr(self.encoder, "output_fmt", None)).endswith("NHWC")
-        _check_features(self, strides, channels)
-        self.divisor: int = strides[-1]
-        levels = self.divisor.bit_length() - 1
+        self.divisor, self.only_size = _accepted_sizes(self, strides, channels)
+        levels = strides[-1].bit_length() - 1
         if len(decoder_channels) < levels or min(decoder_channels, default=0) < 1:
-            raise ValueError(
+            raise InvalidValue(
                 f"{encoder} halves the image {levels} times: decoder_channels needs {levels} positive numbers, got "
                 f"{list(decoder_channels)}."
             )
@@ -89,8 +90,19 @@ class TimmUNet(nn.Module):
 
     def forward(self, speckle: Float[Tensor, "b i h w"]) -> Float[Tensor, "b o h w"]:
         """Return the logits."""
+        if self.only_size is not None and speckle.shape[-2:] != (self.only_size, self.only_size):
+            h, w = speckle.shape[-2:]
+            raise InvalidValue(
+                f"TimmUNet({self.name}): this encoder takes {self.only_size}x{self.only_size} px alone, got {h}x{w}. "
+                "Choose an encoder that takes any size, such as model.encoder=resnet18."
+            )
         check_size(speckle, self.divisor, f"TimmUNet({self.name})")
-        *skips, x = self.features(speckle)
+        try:
+            *skips, x = self.features(speckle)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise InvalidValue(one_value(f"TimmUNet({self.name})", *speckle.shape[-2:])) from error
         for level in self.decoder:
             x = level(x, skips.pop() if skips else None)
         return self.head(x)
@@ -101,7 +113,7 @@ def _features(name: str, pretrained: bool, in_channels: int) -> nn.Module:
 
     if not timm.is_model(name.split(".")[0]):
         near = difflib.get_close_matches(name, timm.list_models(), 3)
-        raise ValueError(
+        raise InvalidValue(
             f"timm {timm.__version__} has no model {name!r}. Close: {', '.join(near) or 'none'}; "
             'all: python -c "import timm; print(timm.list_models())".'
         )
@@ -118,37 +130,51 @@ def _features(name: str, pretrained: bool, in_channels: int) -> nn.Module:
         ) from error
     except (RuntimeError, AttributeError, TypeError, AssertionError) as error:
         if pretrained and "pretrained" in str(error).lower():
-            raise ValueError(f"{name} has no published weights. Take model.pretrained=false.") from error
-        raise ValueError(f"{name} cannot be an encoder: timm builds no features of it ({error}).") from error
+            raise InvalidValue(f"{name} has no published weights. Take model.pretrained=false.") from error
+        raise InvalidValue(f"{name} cannot be an encoder: timm builds no features of it ({error}).") from error
 
 
 def _check_strides(name: str, strides: list[int]) -> None:
     doubling = all(b == 2 * a for a, b in pairwise(strides))
     if not doubling or strides[0] & (strides[0] - 1) or strides[-1] < 2:
-        raise ValueError(
+        raise InvalidValue(
             f"{name} cannot be the encoder of a U-Net: its features have strides {strides}; they must double from one "
             "to the next, as resnet18's [2, 4, 8, 16, 32]."
         )
 
 
-@torch.no_grad()
-def _check_features(model: TimmUNet, strides: list[int], channels: list[int]) -> None:
-    """Run the encoder once at the size it was made for: what it promises is not always what it gives."""
+def _accepted_sizes(model: TimmUNet, strides: list[int], channels: list[int]) -> tuple[int, int | None]:
+    """Run the encoder: what it promises is not always what it gives, and some take no other size than their own.
+
+    Returns:
+        What height and width must be multiples of, and the one size that works where no other does.
+    """
     settings: Any = model.encoder.default_cfg
-    side = -(-settings["input_size"][-1] // strides[-1]) * strides[-1]
-    was_training = model.training
-    model.eval()
-    kernel = next(model.encoder.parameters())
+    divisor = strides[-1]
+    side = -(-settings["input_size"][-1] // divisor) * divisor
     try:
-        maps = model.features(kernel.new_zeros(1, model.in_channels, side, side))
+        maps = _features_at(model, side)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"{model.name} cannot be an encoder: it does not run at {side} px ({error}).") from error
-    finally:
-        model.train(was_training)
+        raise InvalidValue(f"{model.name} cannot be an encoder: it does not run at {side} px ({error}).") from error
     given = [tuple(m.shape[1:]) for m in maps]
     promised = [(c, side // s, side // s) for c, s in zip(channels, strides, strict=True)]
     if given != promised:
-        raise ValueError(
+        raise InvalidValue(
             f"{model.name} cannot be the encoder of a U-Net: at {side} px its features are {given} instead of "
             f"{promised} (channels, height, width)."
         )
+    for step in (divisor, side):
+        with suppress(RuntimeError, AssertionError):
+            _features_at(model, 2 * step)
+            return step, None
+    return divisor, side
+
+
+@torch.no_grad()
+def _features_at(model: TimmUNet, side: int) -> list[Tensor]:
+    kernel, was_training = next(model.encoder.parameters()), model.training
+    model.eval()
+    try:
+        return model.features(kernel.new_zeros(1, model.in_channels, side, side))
+    finally:
+        model.train(was_training)

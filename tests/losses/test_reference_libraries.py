@@ -1,4 +1,4 @@
-"""Our values beside segmentation_models_pytorch, MONAI and torchmetrics, and why ours where they differ."""
+"""Our values and those of segmentation_models_pytorch, MONAI and torchmetrics; where they differ, why ours."""
 
 import monai.losses as monai
 import pytest

@@ -8,27 +8,21 @@ from pathlib import Path
 import h5py
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, composed
+from hydra.utils import instantiate
 from torch import nn
 
 from spt.models import DeepSpeckle
 from spt.training.initial import load_weights
 
-
-def convert(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "convert_keras_weights.py"), str(source), str(target)],
-        env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+sys.path.insert(0, str(ROOT / "scripts"))
+from convert_keras_weights import convert_file
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def model() -> DeepSpeckle:
     """A network whose statistics are not the identity."""
+    torch.manual_seed(0)
     model = DeepSpeckle()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -37,7 +31,10 @@ def model() -> DeepSpeckle:
     return model
 
 
-def write_keras_2(model: DeepSpeckle, path: Path) -> Path:
+@pytest.fixture(scope="module")
+def source(model, tmp_path_factory) -> Path:
+    """Its weights as Keras 2 writes them."""
+    path = tmp_path_factory.mktemp("keras") / "in.h5"
     names, count = [], {"conv2d": 0, "batch_normalization": 0}
     with h5py.File(path, "w") as file:
         for module in model.modules():
@@ -55,53 +52,62 @@ def write_keras_2(model: DeepSpeckle, path: Path) -> Path:
             for array, tensor in arrays.items():
                 group[f"{names[-1]}/{array}:0"] = tensor.detach().numpy()
         file.attrs["layer_names"] = [name.encode() for name in names]
-    return path
+    yield path
+    path.unlink()
 
 
-def one_line(done: subprocess.CompletedProcess[str], said: str) -> None:
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("Error: ")
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
-def test_the_checkpoint_loads_strictly_and_holds_every_number(tmp_path, model):
-    source, target = write_keras_2(model, tmp_path / "in.h5"), tmp_path / "new" / "out.ckpt"
-    done = convert(source, target)
-    assert done.returncode == 0, done.stderr
-    assert f"{target}: 222 arrays, 21,873,506 numbers." in done.stdout
-    assert f"python train.py model=deep_speckle loss=ce weights={target}" in done.stdout
+def test_the_checkpoint_loads_strictly_and_the_printed_command_prepares_as_it_was_trained(
+    tmp_path, model, source, capsys
+):
+    target = tmp_path / "new" / "out.ckpt"
+    convert_file(source, target)
+    said = capsys.readouterr().out
+    assert f"{target}: 222 arrays, 21,873,506 numbers." in said
     assert list(target.parent.iterdir()) == [target]
     loaded = DeepSpeckle()
     load_weights(loaded, target)
     for name, tensor in model.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor), name
-    source.unlink()
+    # The command is what the configuration understands, and divides frames by their maximum.
+    command = said.strip().splitlines()[-1].partition("python train.py ")[2].split()
+    assert command[-1] == f"weights={target}"
+    cfg = composed(*command[:-1])
+    frames = 100 * torch.rand(2, 1, 8, 8)
+    prepared = instantiate(cfg.data.preparation)
+    torch.testing.assert_close(prepared(frames), frames / frames.amax((-2, -1), keepdim=True))
+    kept = torch.load(target, weights_only=True, mmap=True)["preparation"]
+    assert kept == {name: cfg.data.preparation[name] for name in ("transform", "scale")}
     target.unlink()
 
 
-def test_an_existing_target_is_left_untouched(tmp_path):
+def test_an_existing_target_is_left_untouched(tmp_path, source):
     target = tmp_path / "out.ckpt"
     target.write_bytes(b"mine")
-    (tmp_path / "in.h5").write_text("weights")
-    one_line(convert(tmp_path / "in.h5", target), f"{target} exists already. Name another file or remove it.")
+    with pytest.raises(ValueError, match=r"out\.ckpt exists already\. Name another file or remove it\."):
+        convert_file(source, target)
     assert target.read_bytes() == b"mine"
 
 
-def test_a_missing_source(tmp_path):
-    one_line(convert(tmp_path / "in.h5", tmp_path / "out.ckpt"), f"{tmp_path / 'in.h5'}: no such file.")
-    assert not list(tmp_path.iterdir())
+def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path, source):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot write"):
+        convert_file(source, tmp_path / "file" / "out.ckpt")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_that_is_no_hdf5_leaves_no_target(tmp_path):
+def test_the_command_ends_in_one_line_for_a_file_that_is_no_hdf5_and_leaves_no_target(tmp_path):
     (tmp_path / "in.h5").write_text("weights")
-    one_line(convert(tmp_path / "in.h5", tmp_path / "out.ckpt"), f"{tmp_path / 'in.h5'} is no HDF5 file.")
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "convert_keras_weights.py", tmp_path / "in.h5", tmp_path / "out.ckpt"],
+        env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("Error: ")
+    assert f"{tmp_path / 'in.h5'} is no HDF5 file." in done.stderr
+    assert done.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5"]
-
-
-def test_a_target_that_cannot_be_written(tmp_path, model):
-    source = write_keras_2(model, tmp_path / "in.h5")
-    one_line(convert(source, source / "out.ckpt"), "cannot write")
-    assert list(tmp_path.iterdir()) == [source]
-    source.unlink()

@@ -1,32 +1,35 @@
-"""What every loss does first: shapes are checked, reductions run in at least float32, logits become probabilities."""
+"""What every formula does first: compare shapes, promote the precision, turn logits into probabilities."""
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt import shapes
+from spt.errors import InvalidValue
+from spt.precision import at_least_float32
+from spt.shapes import same_shape
 
 ACTIVATIONS = ("auto", "sigmoid", "softmax")
 
 
-def same_shape(logits: Tensor, target: Tensor) -> None:
-    """Refuse logits and target of different shapes, see :func:`spt.shapes.same_shape`."""
-    shapes.same_shape(logits, target, "logits")
+def checked(
+    logits: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]
+) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b c h w"]]:
+    """Return both in at least float32.
 
-
-def in_float32(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Promote to at least float32: in half precision the sums over 65,536 pixels overflow or lose the small terms."""
-    return tuple(t.to(torch.promote_types(t.dtype, torch.float32)) for t in tensors)
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    same_shape(logits, target, "logits")
+    return at_least_float32(logits), at_least_float32(target)
 
 
 def check_activation(activation: str) -> str:
     """Return ``activation``.
 
     Raises:
-        ValueError: if it is none of auto, sigmoid, softmax.
+        InvalidValue: if it is none of auto, sigmoid, softmax.
     """
     if activation not in ACTIVATIONS:
-        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation}.")
+        raise InvalidValue(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation}.")
     return activation
 
 
