@@ -44,7 +44,7 @@ def benchmark(arguments: argparse.Namespace) -> str:
     import torch
 
     from spt.complexity import loss_timing, tables
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     if arguments.device == "cuda" and not torch.cuda.is_available():
         raise ValueError("--device cuda: this machine has no CUDA GPU. Leave --device out, or take --device cpu.")
@@ -128,7 +128,7 @@ def _losses(case: dict[str, Any]) -> dict[str, Any]:
 
 def _optics(sizes: list[int], repeats: int) -> str:
     from spt.complexity import simulation_timing
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     threads = sorted({1, os.cpu_count() or 1})
     cases = [{"size": size, "threads": n, "repeats": repeats} for size in sizes for n in threads]
@@ -156,7 +156,7 @@ def _share(case: dict[str, Any]) -> dict[str, Any]:
 
 def _data() -> str:
     from spt.complexity.start_timing import start_table
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     small = ["data.source.train=192", "data.source.validation=64"]
     cases: list[dict[str, Any]] = [{"overrides": ["data=simulated"]}, {"overrides": ["data=grit_220", *small]}]

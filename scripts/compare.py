@@ -22,7 +22,7 @@ def main() -> None:
 def compare(runs: list[Path], metrics: list[str]) -> str:
     """Return the table."""
     from spt.evaluation.compare import comparison, find_runs
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     return markdown(comparison(find_runs(runs), metrics))
 

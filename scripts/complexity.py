@@ -23,7 +23,7 @@ def report(cfg: DictConfig) -> None:
     from spt.complexity.reports import Settings, command, sheets_of
     from spt.complexity.sheet import show, to_tensorboard, write
     from spt.config import network_builders
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     settings, out = Settings.checked(cfg), Path(cfg.out)
     stem, sheets = sheets_of(settings, network_builders(cfg), out)

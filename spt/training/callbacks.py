@@ -7,20 +7,21 @@ import time
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import Tensor
+from torch import Tensor, nn
 
 from spt.data.pairs import Pairs, Sample
 from spt.data.preparation import Preparation
 from spt.evaluation import pictures
-from spt.evaluation.predict import predict_pairs
+from spt.evaluation.predict import Predictor
 from spt.evaluation.reliability import reliability_diagram
 from spt.files import atomic
+from spt.heads import Head
 from spt.metrics import Reliability, calibration_error
 from spt.metrics.calibration import BINS
 
@@ -191,8 +192,11 @@ class ContactSheets(Callback):
         if not (_due(trainer, self.every) and trainer.is_global_zero and self.folder):
             return
         writer = tensorboard(trainer)
+        assert isinstance(pl_module.model, nn.Module)
+        context = trainer.precision_plugin.val_step_context
+        predict = Predictor(pl_module.model, cast(Head, pl_module.head), self.preparation, precision=context)
         for name, pairs in self.splits.items():
-            pred = predict_pairs(pl_module, pairs, self.preparation, self.images, pl_module.device)
+            _, pred = predict(pairs.speckle)
             sheet = pictures.contact_sheet(pairs.speckle, pred, pairs.images(), f"{name}, epoch {epoch}")
             pictures.save(sheet, self.folder / f"{name}_last_epoch.png")
             if writer:

@@ -1,6 +1,7 @@
 """From a configuration to a trained network, its scores and its pictures."""
 
 import logging
+import os
 import signal
 import time
 import warnings
@@ -20,14 +21,12 @@ from torch import nn
 from spt.command import Interrupted
 from spt.config import build
 from spt.data.datamodule import SpeckleDataModule
-from spt.evaluation import pictures, report
-from spt.evaluation.baselines import fit_baselines
-from spt.evaluation.logits import gives_probabilities, score_logits
-from spt.evaluation.predict import predict_pairs
-from spt.evaluation.reliability import score_calibration
+from spt.evaluation.logits import gives_probabilities
+from spt.evaluation.predict import Predictor
 from spt.evaluation.run_folder import RunFolder
+from spt.evaluation.scores import Scores
+from spt.evaluation.scoring import ResultFiles, evaluate
 from spt.heads import Head
-from spt.metrics import summary
 from spt.metrics.calibration import BINS
 from spt.training.callbacks import (
     ContactSheets,
@@ -49,7 +48,7 @@ Kind = TypeVar("Kind", bound=Callback)
 
 
 def train(cfg: DictConfig, folder: RunFolder, resume: bool = False) -> float:
-    """Train, then judge the best epoch beside the baselines.
+    """Train, then score the best epoch and the baselines.
 
     Args:
         cfg: the composed configuration.
@@ -98,7 +97,7 @@ def _train(cfg: DictConfig, folder: RunFolder, resume: bool, began: float) -> fl
         raise ValueError(f"nothing was trained: trainer.max_epochs = {trainer.max_epochs} left no epoch to run.")
     if trainer.is_global_zero:
         module.load_state_dict(torch.load(folder.best, map_location="cpu", weights_only=True)["state_dict"])
-        scores = judge(module, data, folder, trainer, began)
+        scores = score(module, data, folder, trainer, began)
         for logger in trainer.loggers:
             log_summary(logger, cfg, scores)
     return float(best.best_model_score)
@@ -143,32 +142,19 @@ def watch(trainer: Trainer, folder: RunFolder, data: SpeckleDataModule, head: He
             diagrams.bind(folder.figures, data.validation_splits)
 
 
-def judge(
+def score(
     module: SpeckleModule, data: SpeckleDataModule, folder: RunFolder, trainer: Trainer, began: float
-) -> dict[str, report.Scores]:
+) -> dict[str, Scores]:
     """Score the network and the baselines on every split but ``train``; write metrics.json, pictures and the table."""
-    log.info("Judging the best epoch beside the baselines.")
-    device = trainer.strategy.root_device
-    module.eval().to(device)
-    fitted = fit_baselines(data.splits["train"], data.preparation)
-    bins = next((diagrams.bins for diagrams in _of_kind(trainer, ReliabilityDiagrams)), BINS)
-    scores, baselines = {}, {}
-    for name, pairs in data.splits.items():
-        if name == "train":
-            continue
-        pred = predict_pairs(module, pairs, data.preparation, data.batch_size, device)
-        scores[name] = report.score(pred, pairs.images())
-        more = score_logits(module.model, module.head, pairs, data.preparation, data.batch_size, device)
-        scores[name] |= {metric: summary(values) for metric, values in more.items()}
-        if gives_probabilities(module.head):
-            title, path = f"{name}: {_name(module)}, {len(pairs)} images", folder.figures / f"{name}_reliability.png"
-            scores[name]["ece"] = score_calibration(pred, pairs.images(), bins, title, path)
-        baselines[name] = report.score_baselines(fitted, pairs)
-        chosen = pictures.evenly(len(pairs), 16)
-        title = f"{name}: {_name(module)}, PCC {scores[name]['pcc']['mean']:.3f} (mean of {len(pairs)} images)"
-        sheet = pictures.contact_sheet(pairs.speckle[chosen], pred[chosen], pairs.images()[chosen], title)
-        pictures.save(sheet, folder.figures / f"{name}.png")
-    run = {
+    log.info("Scoring the best epoch and the baselines.")
+    predictor = Predictor(
+        module.model.to(trainer.strategy.root_device),
+        module.head,
+        data.preparation,
+        data.batch_size,
+        trainer.precision_plugin.val_step_context,
+    )
+    facts = {
         "network": _name(module),
         "parameters": _count(module),
         "epochs": trainer.current_epoch,
@@ -177,18 +163,13 @@ def judge(
         "samples_per_second": _of_kind(trainer, Speed)[0].samples_per_second,
         "seconds": round(time.perf_counter() - began, 1),
     }
-    report.write_metrics(folder.metrics, {**scores, "baselines": baselines, "run": run})
-    report.print_table(_name(module), scores, baselines)
-    pooled = " (ECE: of all pixels of a split)" if gives_probabilities(module.head) else ""
-    note = (
-        f"Mean over images ± standard error{pooled}. {run['parameters']:,} parameters, {run['epochs']} epochs, "
-        f"{run['seconds']:.0f} s on {run['device']}, {run['precision']}."
-    )
-    report.write_markdown(folder.report, _name(module), scores, baselines, note)
-    log.info("Pictures: %s", ", ".join(str(folder.figures / f"{name}.png") for name in scores))
-    log.info("Scores: %s, %s. TensorBoard: tensorboard --logdir %s", folder.metrics, folder.report, folder.path)
-    log.info("The whole run took %.0f s on %s.", run["seconds"], run["device"])
-    return scores
+    files = ResultFiles(folder.metrics, folder.report, folder.figures)
+    bins = next((diagrams.bins for diagrams in _of_kind(trainer, ReliabilityDiagrams)), BINS)
+    cache = Path(os.environ.get("SPT_CACHE") or "~/.cache/spt").expanduser()
+    result = evaluate(predictor, data.splits, files, facts, bins, cache=cache)
+    log.info("TensorBoard: tensorboard --logdir %s", folder.path)
+    log.info("The whole run took %.0f s on %s.", time.perf_counter() - began, facts["device"])
+    return result.scores
 
 
 def check_model(model: nn.Module, size: int, channels: int) -> None:
@@ -296,7 +277,7 @@ def _device(trainer: Trainer) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, report.Scores]) -> None:
+def log_summary(logger: Logger, cfg: DictConfig, scores: Mapping[str, Scores]) -> None:
     """Write configuration, hyper-parameters and final scores to TensorBoard."""
     if not isinstance(logger, TensorBoardLogger):
         return

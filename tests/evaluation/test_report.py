@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.evaluation.report import MAIN, cell, print_table, score, score_baselines, write_markdown, write_metrics
+from spt.evaluation.score_table import MAIN, cell, print_table, score, score_baselines, write_markdown, write_metrics
 from spt.metrics import METRICS
 
 METHODS = ["raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"]
