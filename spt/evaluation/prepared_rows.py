@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
-LARGE, SMALL, PIECE = 2**27, 2**24, 2**18
-"""Pixels of a large block (512 MB as float32), of a small block, and of the frames that are prepared at once."""
+LARGE, SMALL, PIECE = 3 * 2**26, 2**24, 2**21
+"""Pixels of a large block (800 MB as float32), of a small block, and of the frames that are prepared at once."""
 
 COLUMNS = 8192
 """Pixels of a row that are multiplied at once: only they are copied to float64."""
@@ -64,6 +64,7 @@ def products(first: PreparedRows, second: PreparedRows) -> Float64[Tensor, "m n"
             out[large, others] = values
             if same:
                 out[others, large] = values.T
+        del rows  # before the next block takes as much memory
     return out
 
 
