@@ -1,4 +1,4 @@
-"""Finished runs beside each other and the baselines, as a Markdown table.
+"""Compare finished runs with each other and with the baselines, in a Markdown table.
 
 python scripts/compare.py multirun/2026-…            every run below the folder
 python scripts/compare.py outputs/a outputs/b --metrics pcc psnr
