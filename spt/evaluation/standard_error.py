@@ -37,7 +37,7 @@ def standard_error(values: Float[Tensor, " n"], by: Sequence[Labels]) -> float:
     """Standard error of the mean over images, robust to any correlation inside a cluster; 0 for a single image.
 
     One set of labels with G clusters: V = G / (G - 1) * sum over clusters of (sum of their residuals)^2 / n^2. Clusters
-    of one image each give the usual standard error. Two sets of labels: as :func:`two_way`.
+    of one image each give the usual standard error. Two sets of labels: as :func:`cluster_variance`.
 
     Args:
         values: one a image.
@@ -50,7 +50,7 @@ def standard_error(values: Float[Tensor, " n"], by: Sequence[Labels]) -> float:
         sums = _sums(residuals, labels)
         return (_correction(len(sums)) * sums.square().sum() / len(values) ** 2).item()
 
-    return two_way(by, variance) ** 0.5
+    return cluster_variance(by, variance) ** 0.5
 
 
 def calibration_standard_error(sums: Float[Tensor, "n 3 bins"], by: Sequence[Labels]) -> float:
@@ -69,24 +69,27 @@ def calibration_standard_error(sums: Float[Tensor, "n 3 bins"], by: Sequence[Lab
             return 0.0
         return ((len(left) - 1) / len(left) * (left - left.mean()).square().sum()).item()
 
-    return two_way(by, variance) ** 0.5
+    return cluster_variance(by, variance) ** 0.5
 
 
-def two_way(by: Sequence[Labels], variance: Callable[[Labels], float]) -> float:
-    """Variance under one set of clusters, or under two: V_first + V_second - V_both, at least the larger of the two.
+def cluster_variance(by: Sequence[Labels], variance: Callable[[Labels], float]) -> float:
+    """Variance under one set of clusters, or under two: V_first + V_second - V_both.
+
+    It is at least the variance under each set alone, and at least that of independent images: two diffusers may agree
+    by chance, and the difference may be negative.
 
     Args:
         by: one or two sets of labels.
         variance: the variance under one set. "Both" is the set whose images share both labels.
-    Source: Cameron, Gelbach, Miller, J. Bus. Econ. Stat. 29, 238 (2011), section 2. Differs: the lower bound, since
-        the difference can be negative.
+    Source: Cameron, Gelbach, Miller, J. Bus. Econ. Stat. 29, 238 (2011), section 2. Differs: the lower bounds.
     """
+    independent = variance(torch.arange(len(by[0])))
+    alone = [variance(labels) for labels in by]
     if len(by) == 1:
-        return variance(by[0])
+        return max(independent, *alone)
     first, second = by
     both = (first * (int(second.max()) + 1) + second).unique(return_inverse=True)[1]
-    one, other = variance(first), variance(second)
-    return max(one + other - variance(both), one, other)
+    return max(independent, *alone, sum(alone) - variance(both))
 
 
 def _sums(values: Float[Tensor, "n ..."], labels: Labels) -> Float[Tensor, "g ..."]:

@@ -88,6 +88,13 @@ def test_two_ways_of_equal_effects_add_up():
     assert standard_error(values, by) ** 2 == pytest.approx(one + other - both, rel=1e-12)
 
 
+def test_two_diffusers_that_agree_by_chance_do_not_make_the_error_0():
+    """The same objects through two diffusers: both means are equal, and the objects still differ."""
+    values = torch.rand(50).double().repeat(2)
+    value = standard_error(values, [torch.arange(2).repeat_interleave(50)])
+    assert value == pytest.approx(means_error(values), rel=1e-12)
+
+
 def test_a_single_image_has_no_error():
     assert standard_error(torch.tensor([0.7]), [torch.tensor([0])]) == 0
 
