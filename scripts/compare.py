@@ -1,4 +1,4 @@
-"""Finished runs beside each other and the baselines, as a Markdown table.
+"""Compare finished runs with each other and with the baselines, in a Markdown table.
 
 python scripts/compare.py multirun/2026-…            every run below the folder
 python scripts/compare.py outputs/a outputs/b --metrics pcc psnr
@@ -22,7 +22,7 @@ def main() -> None:
 def compare(runs: list[Path], metrics: list[str]) -> str:
     """Return the table."""
     from spt.evaluation.compare import comparison, find_runs
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     return markdown(comparison(find_runs(runs), metrics))
 

@@ -22,7 +22,7 @@ def report(cfg: DictConfig) -> None:
 
     from spt.complexity.answers import check, command, sheets_of
     from spt.complexity.sheet import show, write
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
     from spt.run.building import network_builders
 
     check(cfg)

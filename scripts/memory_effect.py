@@ -39,7 +39,7 @@ def memory_effect(media: int, seed: int, out: Path) -> str:
 
     import torch
 
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
     from spt.optics import ThickDiffuser, ThinDiffuser
     from spt.optics.memory_effect import shift_law, simulated_shift, simulated_tilt, tilt_law
 

@@ -13,8 +13,8 @@ from hydra.utils import instantiate
 from torch import nn
 
 from spt.data.datamodule import SpeckleDataModule
+from spt.losses import check_head
 from spt.run.building import build
-from spt.run.train import check_pair
 
 CONFIGS = ROOT / "configs"
 
@@ -105,7 +105,7 @@ def test_a_model_composes_with_every_loss_and_a_head_that_fits(model: str, loss:
 def test_the_head_of_the_command_line_wins_and_dice_goes_with_each(model: str, head: str):
     cfg = composed(f"model={model}", "loss=dice", f"head={head}")
     assert head_of(f"model={model}", "loss=dice", f"head={head}") == head
-    check_pair(build(cfg.loss), build(cfg.head))
+    check_head(build(cfg.loss), build(cfg.head))
 
 
 def test_a_head_that_the_loss_cannot_read_composes_and_is_refused_by_name():
@@ -114,7 +114,7 @@ def test_a_head_that_the_loss_cannot_read_composes_and_is_refused_by_name():
     with pytest.raises(
         ValueError, match=r"CELoss does not go with head=binary; it goes with head=two_class or head=grey_levels\."
     ):
-        check_pair(build(cfg.loss), build(cfg.head))
+        check_head(build(cfg.loss), build(cfg.head))
 
 
 def test_the_loss_of_an_experiment_brings_its_head_too():

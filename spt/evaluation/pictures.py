@@ -25,7 +25,8 @@ def contact_sheet(
     """Draw rows of speckle | prediction | truth | error, ``across`` samples side by side.
 
     Speckles are stretched from 0 to their 99.5th percentile, predictions and truths run from 0 (black) to 1 (white),
-    errors (prediction minus truth) from -1 (blue) over 0 (white) to 1 (red). The PCC stands on each prediction.
+    errors (prediction minus truth) from -1 (blue) over 0 (white) to 1 (red). The PCC stands on each prediction; NaN
+    where it is not finite, and then its pixels are black.
 
     Args:
         speckle: recorded intensities (n, h, w).
@@ -49,7 +50,8 @@ def contact_sheet(
         for k, tile in enumerate(tiles(speckle[i], pred[i, 0], target[i, 0])):
             image = Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.NEAREST)
             sheet.paste(image, (x + k * step, y))
-        draw.text((x + step + 3, y + 2), f"{scores[i]:.2f}", "yellow", small)
+        score = f"{scores[i]:.2f}" if pred[i].isfinite().all() else "NaN"
+        draw.text((x + step + 3, y + 2), score, "yellow", small)
     return np.asarray(sheet)
 
 
@@ -74,7 +76,7 @@ def _grey(image: Tensor) -> RGB:
 
 
 def _bytes(image: Tensor) -> RGB:
-    return (image.float().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return (image.float().nan_to_num(0).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def save(sheet: RGB, path: Path) -> Path:

@@ -1,30 +1,49 @@
-"""From pairs to reconstructed images."""
+"""From pairs to the network's logits and images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-
-Reconstruct = Callable[[Float[Tensor, "b 1 h w"]], Float[Tensor, "b 1 h w"]]
-"""Prepared speckle to image in [0, 1]."""
+from spt.heads import Head
 
 
-@torch.no_grad()
-def predict_pairs(
-    reconstruct: Reconstruct,
-    pairs: Pairs,
-    preparation: Preparation,
-    batch_size: int,
-    device: torch.device | str,
-) -> Float[Tensor, "n 1 h w"]:
-    """Reconstruct every speckle of a split, in order, as float32 on the CPU."""
-    return torch.cat(
-        [
-            reconstruct(preparation(pairs.speckle[at : at + batch_size, None]).to(device)).float().cpu()
-            for at in range(0, len(pairs), batch_size)
-        ]
-    )
+@dataclass(frozen=True)
+class Predictor:
+    """A network with everything that it needs to see stored frames; it runs in the mode and on the device it is in.
+
+    Args:
+        model: the network.
+        head: what its channels mean.
+        preparation: what happens to a frame first.
+        batch_size: frames of a batch.
+        precision: makes the context in which the network runs, such as autocast. Frames get the type of the network's
+            weights, so that a network in float32 without a context runs in float32.
+    """
+
+    model: nn.Module
+    head: Head
+    preparation: Preparation
+    batch_size: int = 16
+    precision: Callable[[], AbstractContextManager[object]] = nullcontext
+
+    @torch.no_grad()
+    def __call__(self, speckle: Tensor) -> tuple[Tensor, Float[Tensor, "b 1 h w"]]:
+        """Logits and images in [0, 1] of a batch of stored frames (b, h, w), as float32 on the CPU."""
+        weight = next((p for p in self.model.parameters() if p.is_floating_point()), torch.zeros(0))
+        frames = self.preparation(speckle[:, None]).to(weight.device, weight.dtype)
+        with self.precision():
+            logits = self.model(frames)
+            images = self.head.decode(logits)
+        return logits.float().cpu(), images.float().cpu()
+
+    def batches(self, pairs: Pairs) -> Iterator[tuple[slice, Tensor, Float[Tensor, "b 1 h w"]]]:
+        """The part of the split, its logits and its images, batch by batch."""
+        for start in range(0, len(pairs), self.batch_size):
+            part = slice(start, min(start + self.batch_size, len(pairs)))
+            yield part, *self(pairs.speckle[part])

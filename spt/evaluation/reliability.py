@@ -1,7 +1,5 @@
 """The reliability diagram: predicted probability against the share of lit pixels, above how many pixels there are."""
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -9,19 +7,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from spt.evaluation.pictures import RGB, save
-from spt.metrics import calibration_error, calibration_summary, reliability
+from spt.evaluation.pictures import RGB
+from spt.metrics import calibration_error
 
 BLUE, RED = "#3465a4", "#cc4125"
-
-
-def score_calibration(
-    pred: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"], bins: int, title: str, path: Path
-) -> dict[str, float]:
-    """Draw the reliability of a split to ``path``; return error, standard error over images and number of images."""
-    sums = reliability(pred, target, bins)
-    save(reliability_diagram(sums.sum(0), title), path)
-    return calibration_summary(sums)
 
 
 def reliability_diagram(sums: Float[Tensor, "3 bins"], title: str) -> RGB:

@@ -14,6 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from spt.data.datamodule import SpeckleDataModule
 from spt.errors import InvalidValue
 from spt.heads import Head
+from spt.losses import check_head, minimum_size
+from spt.metrics.image import SSIM_WINDOW
 from spt.run.building import build, refusals
 from spt.training.initial import load_weights, set_output_prior, share_of_light
 from spt.training.schedules import parameter_groups
@@ -45,7 +47,7 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     data: SpeckleDataModule = build(config.data)
     loss: nn.Module = build(config.loss)
     check_model(model, data.source.size, head.channels)
-    check_pair(loss, head)
+    check_loss(loss, head, data.source.size)
     if new and config.weights:
         load_weights(model, Path(config.weights).expanduser(), data.preparation)
     if new and config.output_prior not in (None, "data"):
@@ -74,28 +76,16 @@ def check_model(model: nn.Module, size: int, channels: int) -> None:
         )
 
 
-def check_pair(loss: nn.Module, head: Head) -> None:
-    """Refuse a loss that reads the channels in another way than the head.
+def check_loss(loss: nn.Module, head: Head, size: int) -> None:
+    """Refuse a loss that reads the channels in another way than the head, or needs larger images.
 
     Raises:
-        InvalidValue: naming the heads that work, or the activation; a loss that declares no ``heads`` is trusted.
+        InvalidValue: naming the heads or the size that work.
     """
-    heads = getattr(loss, "heads", (head.name,))
-    if head.name not in heads:
-        raise InvalidValue(
-            f"{type(loss).__name__} does not go with head={head.name}; it goes with head={' or head='.join(heads)}."
-            if heads
-            else "the parts of this loss have no head in common."
-        )
-    for part in loss.modules():
-        reads = getattr(part, "activation", head.activation)
-        if reads == "auto":
-            reads = "sigmoid" if head.channels == 1 else "softmax"
-        if reads in ("sigmoid", "softmax") and reads != head.activation:
-            raise InvalidValue(
-                f"{type(part).__name__} would read the logits by {reads}, head={head.name} by {head.activation}. "
-                "Write activation: ${head.activation} in the loss."
-            )
+    check_head(loss, head)
+    needed = max(minimum_size(loss), SSIM_WINDOW)
+    if size < needed:
+        raise InvalidValue(f"images of {size} px are smaller than the window of SSIM. Use {needed} px or more.")
 
 
 def check_schedule(parts: Parts) -> None:

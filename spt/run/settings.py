@@ -30,6 +30,8 @@ class TrainConfig:
     compile: bool = MISSING
     activation_checkpointing: bool = MISSING
     weights: str | None = MISSING
+    baseline_pairs: int = MISSING
+    cache: str = MISSING
     output_prior: int | float | str | None = MISSING
     monitor: Monitor = MISSING
     head: dict[str, Any] = MISSING

@@ -2,9 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -25,7 +23,7 @@ from spt.training.memory import checkpoint_activations
 from spt.training.module import SpeckleModule
 from spt.training.monitor import check_monitor, monitored_names
 from spt.training.seeding import seed_everything
-from spt.training.trainer import check_trainer, quiet_lightning, trainer_arguments
+from spt.training.trainer import callbacks_of, check_trainer, quiet_lightning, trainer_arguments
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +98,7 @@ def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     module = connect(prepared, splits)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
-    return evaluate_best(prepared, module)
+    return evaluate_best(prepared.config, prepared.folder, prepared.parts, prepared.trainer, prepared.began)
 
 
 def load_data(prepared: Prepared) -> list[str]:
@@ -181,11 +179,6 @@ def build_trainer(config: DictConfig, folder: RunFolder, size: int) -> Trainer:
             [build(node, save_dir=str(folder.path)) for node in (config.logger or {}).values()],
         ),
     )
-
-
-def callbacks_of(trainer: Trainer, kind: type[Any]) -> Iterator[Any]:
-    """The trainer's callbacks of one class."""
-    return (callback for callback in trainer.callbacks if isinstance(callback, kind))  # type: ignore[attr-defined]
 
 
 def finished_epochs(folder: RunFolder) -> int:

@@ -2,8 +2,9 @@
 
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Callback, Trainer
@@ -17,6 +18,8 @@ from spt.training.figures import ModelGraph
 from spt.training.finite import FiniteTraining
 from spt.training.monitor import direction
 from spt.training.schedules import ConfiguredSchedule
+
+Kind = TypeVar("Kind", bound=Callback)
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Weights, metrics and pictures stay in float32; a mixed precision is that of the network's operations."""
@@ -87,6 +90,12 @@ def check_trainer(trainer: Trainer, sweep: bool) -> None:
             f"a sweep (-m) runs its jobs in one process, but the trainer asks for {trainer.world_size}. Set "
             "trainer.devices=1 and trainer.num_nodes=1, or start every job by itself."
         )
+
+
+def callbacks_of(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
+    """The trainer's callbacks of one class."""
+    found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    return (callback for callback in found if isinstance(callback, kind))
 
 
 def quiet_lightning() -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from spt.complexity.sheet import Sheet, show, shown, write
-from spt.evaluation.report import markdown
+from spt.evaluation.score_table import markdown
 
 SHEET = Sheet(
     "costs",

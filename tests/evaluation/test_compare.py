@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from spt.errors import InvalidValue, MissingFile
 from spt.evaluation.compare import comparison, find_runs
 
 
@@ -21,11 +22,9 @@ def run(pcc: float, unseen: float, ridge: float = 0.9) -> dict:
 
 def written(folder: Path, metrics: dict, model: str = "", loss: str = "") -> Path:
     folder.mkdir(parents=True)
-    (folder / "metrics.json").write_text(json.dumps(metrics))
     if model:
-        (folder / ".hydra").mkdir()
-        choices = f"hydra:\n  runtime:\n    choices:\n      model: {model}\n      loss: {loss}\n"
-        (folder / ".hydra" / "hydra.yaml").write_text(choices)
+        metrics["run"]["chosen"] = f"{model}, {loss}"
+    (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
 
 
@@ -39,8 +38,10 @@ def test_one_row_a_run_then_one_a_baseline():
     ]
 
 
-def test_runs_judged_on_other_images_are_refused():
-    with pytest.raises(ValueError, match="b and a were not judged on the same images"):
+def test_runs_scored_on_other_images_are_refused():
+    with pytest.raises(
+        InvalidValue, match="b and a were not scored on the same images: their baselines differ on val_seen"
+    ):
         list(comparison({"a": run(0.5, 0.1), "b": run(0.5, 0.1, ridge=0.8)}))
 
 
@@ -57,25 +58,54 @@ def test_a_metric_that_only_some_have_leaves_the_other_cells_empty():
 
 
 @pytest.mark.parametrize(("change", "same"), [(1e-9, True), (1e-4, False)])
-def test_the_same_images_judged_on_another_machine_are_the_same(change: float, same: bool):
+def test_the_same_images_scored_on_another_machine_are_the_same(change: float, same: bool):
     runs = {"a": run(0.5, 0.1), "b": run(0.6, 0.2, ridge=0.9 + change)}
     if same:
         assert len(list(comparison(runs, ["pcc"]))) == 4
     else:
-        with pytest.raises(ValueError, match="not judged on the same images"):
+        with pytest.raises(InvalidValue, match="not scored on the same images"):
             list(comparison(runs, ["pcc"]))
 
 
-def test_runs_of_other_splits_or_baselines_are_refused():
+def test_runs_of_other_splits_are_refused():
     other = run(0.5, 0.1)
-    other["baselines"]["val_unseen"]["best blur"] = scores(0.2)
-    for first, second in ((other, run(0.5, 0.1)), (run(0.5, 0.1), other)):
-        with pytest.raises(ValueError, match="not judged on the same images"):
-            list(comparison({"a": first, "b": second}, ["pcc"]))
+    other["baselines"]["val_class"] = other["baselines"]["val_seen"]
+    for runs in ({"a": other, "b": run(0.5, 0.1)}, {"a": run(0.5, 0.1), "b": other}):
+        with pytest.raises(InvalidValue, match=r"b has the splits .*, but a has"):
+            list(comparison(runs, ["pcc"]))
+
+
+def test_a_baseline_that_one_run_lacks_is_still_shown():
+    other = run(0.5, 0.1)
+    for split in ("val_seen", "val_unseen"):
+        other["baselines"][split]["best blur"] = scores(0.2)
+    for runs in ({"a": other, "b": run(0.5, 0.1)}, {"a": run(0.5, 0.1), "b": other}):
+        assert {row[0] for row in comparison(runs, ["pcc"])} == {"method", "a", "b", "linear ridge", "best blur"}
+
+
+def test_without_a_common_baseline_nothing_shows_that_the_images_agree():
+    without = run(0.5, 0.1) | {"baselines": {"val_seen": {}, "val_unseen": {}}}
+    with pytest.raises(InvalidValue, match="no baseline in common on val_seen"):
+        list(comparison({"a": run(0.5, 0.1), "b": without}, ["pcc"]))
+    assert len(list(comparison({"b": without}, ["pcc"]))) == 2
+
+
+def test_runs_with_and_without_the_number_of_diffusers_are_compared():
+    """Earlier versions wrote no diffusers, and the standard error over images."""
+    old, new = run(0.5, 0.1), run(0.6, 0.2)
+    for score in new["baselines"]["val_unseen"]["linear ridge"].values():
+        score |= {"sem": 0.07, "diffusers": 2}
+    assert len(list(comparison({"old": old, "new": new}, ["pcc"]))) == 4
+
+
+def test_a_score_that_is_null_is_shown_as_null():
+    broken = run(0.5, 0.1)
+    broken["val_seen"]["pcc"] |= {"mean": None, "sem": None}
+    assert list(comparison({"a": broken}, ["pcc"]))[1][3:] == ["null", "0.100 ± 0.010"]
 
 
 def test_an_unknown_metric_is_named():
-    with pytest.raises(ValueError, match=r"unknown metric mape; these runs have pcc, ssim"):
+    with pytest.raises(InvalidValue, match=r"unknown metric mape. These runs have pcc, ssim"):
         list(comparison({"a": run(0.5, 0.1)}, ["pcc", "mape"]))
 
 
@@ -96,5 +126,5 @@ def test_a_run_without_hydras_record_is_named_by_its_folder(tmp_path: Path):
 
 
 def test_a_folder_without_runs(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"holds no finished run: there is no metrics\.json"):
+    with pytest.raises(MissingFile, match=r"holds no finished run: there is no metrics\.json"):
         find_runs([tmp_path])

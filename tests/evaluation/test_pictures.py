@@ -83,6 +83,16 @@ def test_the_title_and_the_score_are_written(data):
     assert (prediction == [255, 255, 0]).all(-1).any()
 
 
+def test_a_prediction_with_nan_shows_no_score(data):
+    speckle, pred, target = data
+    broken = pred.clone()
+    broken[0, 0, 15, 15] = torch.nan
+    whole, sheet = (contact_sheet(speckle, images, target, "a") for images in (pred, broken))
+    label = slice(HEADER, HEADER + 16), slice(TILE + GAP, TILE + GAP + 40)
+    assert not np.array_equal(whole[label], sheet[label]), "NaN instead of the PCC"
+    assert (cut(sheet, 0, 1, 2)[15, 15] == 0).all()
+
+
 def test_save_writes_the_sheet_as_png(data, tmp_path):
     sheet = contact_sheet(*data, "five")
     path = tmp_path / "figures" / "val.png"

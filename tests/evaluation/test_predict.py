@@ -1,57 +1,80 @@
 import pytest
 import torch
+from torch import nn
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-from spt.evaluation.predict import predict_pairs
+from spt.evaluation.predict import Predictor
+from spt.heads import BinaryHead
 
 PLAIN = Preparation("none", scale="none")
 
 
+class Scale(nn.Module):
+    """Multiplies by a weight; keeps what it was given."""
+
+    def __init__(self, weight=0.3, dtype=torch.float32):
+        super().__init__()
+        self.weight, self.seen = nn.Parameter(torch.tensor(weight, dtype=dtype)), []
+
+    def forward(self, speckle):
+        self.seen.append(speckle)
+        return self.weight * speckle
+
+
 @pytest.fixture
 def pairs():
-    return Pairs("val", torch.rand(10, 6, 7), torch.rand(10, 6, 7), torch.zeros(10))
+    return Pairs("val", torch.rand(10, 6, 7), torch.rand(10, 6, 7), torch.zeros(10, dtype=torch.long))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 64])
+@pytest.mark.parametrize("batch_size", [1, 4, 10, 64])
 def test_order_is_kept_and_batches_do_not_show(pairs, batch_size):
-    pred = predict_pairs(lambda x: 1 - x, pairs, PLAIN, batch_size, "cpu")
-    assert torch.equal(pred, 1 - pairs.speckle[:, None])
-
-
-def test_no_batch_is_larger_than_asked(pairs):
-    shapes = []
-
-    def reconstruct(x):
-        shapes.append(tuple(x.shape))
-        return x
-
-    predict_pairs(reconstruct, pairs, PLAIN, 4, "cpu")
-    assert shapes == [(4, 1, 6, 7), (4, 1, 6, 7), (2, 1, 6, 7)]
+    parts, logits, images = zip(*Predictor(Scale(), BinaryHead(), PLAIN, batch_size).batches(pairs), strict=True)
+    assert torch.equal(torch.cat(logits), 0.3 * pairs.speckle[:, None])
+    assert torch.equal(torch.cat(images), (0.3 * pairs.speckle[:, None]).sigmoid())
+    assert [k for part in parts for k in range(10)[part]] == list(range(10))
+    assert max(len(part) for part in logits) == min(batch_size, 10)
 
 
 def test_speckles_are_prepared_as_for_training(pairs):
-    pred = predict_pairs(lambda x: x, pairs, Preparation(), 3, torch.device("cpu"))
-    torch.testing.assert_close(pred, Preparation()(pairs.speckle[:, None]))
+    network = Scale()
+    Predictor(network, BinaryHead(), Preparation())(pairs.speckle)
+    torch.testing.assert_close(network.seen[0], Preparation()(pairs.speckle[:, None]))
 
 
-def test_the_result_is_float32_without_a_graph(pairs):
-    weight = torch.nn.Parameter(torch.tensor(0.5))
-    pred = predict_pairs(lambda x: (weight * x).bfloat16(), pairs, PLAIN, 3, "cpu")
-    assert pred.dtype == torch.float32
-    assert not pred.requires_grad
-    torch.testing.assert_close(pred, pairs.speckle[:, None] / 2, rtol=0.01, atol=0)
+def test_the_context_decides_the_precision(pairs):
+    """Under autocast a convolution computes in bfloat16, as the trainer's validation does."""
+    network = nn.Conv2d(1, 1, 3, padding=1)
+    speckle = pairs.speckle[:, None]
+
+    def autocast():
+        return torch.autocast("cpu", torch.bfloat16)
+
+    with torch.no_grad():
+        full = network(speckle)
+        with autocast():
+            mixed = network(speckle)
+    assert mixed.dtype == torch.bfloat16
+    logits, images = Predictor(network, BinaryHead(), PLAIN, precision=autocast)(pairs.speckle)
+    assert torch.equal(logits, mixed.float())
+    assert torch.equal(images, mixed.sigmoid().float()) or torch.equal(images, mixed.float().sigmoid())
+    assert torch.equal(Predictor(network, BinaryHead(), PLAIN)(pairs.speckle)[0], full)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_network_of_another_type_gets_frames_of_its_type(pairs, dtype):
+    """As with trainer.precision=bf16-true and 64-true. Results are float32 without a graph."""
+    network = Scale(dtype=dtype)
+    logits, images = Predictor(network, BinaryHead(), PLAIN)(pairs.speckle)
+    assert network.seen[0].dtype == dtype
+    assert logits.dtype == images.dtype == torch.float32
+    assert not images.requires_grad
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_the_device_is_used_and_the_result_comes_back(pairs):
-    devices = []
-
-    def reconstruct(x):
-        devices.append(x.device.type)
-        return x
-
-    pred = predict_pairs(reconstruct, pairs, PLAIN, 8, "cuda")
-    assert devices == ["cuda", "cuda"]
-    assert torch.equal(pred, pairs.speckle[:, None])
+def test_the_device_of_the_network_is_used_and_the_result_comes_back(pairs):
+    network = Scale().cuda()
+    logits, images = Predictor(network, BinaryHead(), PLAIN)(pairs.speckle)
+    assert network.seen[0].device.type == "cuda"
+    assert logits.device.type == images.device.type == "cpu"

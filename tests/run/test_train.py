@@ -50,7 +50,7 @@ def test_run_folder_holds_what_users_rely_on(straight: tuple[RunFolder, float]):
     final = json.loads(folder.metrics.read_text())
     assert set(final) == {"val_seen", "val_class", "val_unseen", "baselines", "run"}
     assert set(final["val_seen"]) == {*METRICS, "ece"}
-    assert all(set(value) == {"mean", "sem", "n"} for value in final["val_seen"].values())
+    assert all(set(value) == {"mean", "sem", "n", "diffusers", "objects"} for value in final["val_seen"].values())
     assert final["val_seen"]["pcc"]["n"] == 8
     names = {"raw speckle", "best blur", "mean image", "nearest neighbour", "linear ridge"}
     assert set(final["baselines"]["val_unseen"]) == names

@@ -1,0 +1,41 @@
+"""``metrics.json``: scores of the network and the baselines, and the facts of the run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from spt.errors import InvalidValue
+from spt.evaluation.scores import Scores
+from spt.files import atomic
+
+
+def write_metrics(
+    path: Path,
+    scores: Mapping[str, Scores],
+    baselines: Mapping[str, Mapping[str, Scores]],
+    run: Mapping[str, Any],
+) -> None:
+    """Write the file, whole or not at all: split -> metric -> score; ``baselines``: split -> name -> metric -> score.
+
+    Raises:
+        ValueError: if a number is NaN or infinite, which JSON does not have.
+    """
+    text = json.dumps({**scores, "baselines": baselines, "run": run}, indent=2, allow_nan=False)
+    with atomic(path) as part:
+        part.write_text(text + "\n")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read a ``metrics.json`` of this or an earlier version.
+
+    Raises:
+        InvalidValue: if the file is damaged, or holds something else.
+    """
+    try:
+        metrics = json.loads(path.read_text())
+    except ValueError as error:
+        raise InvalidValue(f"{path} is not valid JSON ({error}). Write it again with run={path.parent}.") from None
+    if not isinstance(metrics, dict) or not {"baselines", "run"} <= metrics.keys():
+        raise InvalidValue(f"{path} is not the metrics.json of a run: it has no `baselines` and `run`. Leave it out.")
+    return metrics

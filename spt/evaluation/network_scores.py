@@ -1,0 +1,79 @@
+"""Scores of the network on one split, batch by batch."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+from spt.data.pairs import Pairs
+from spt.evaluation.logits import gives_probabilities, logit_metrics
+from spt.evaluation.pictures import evenly
+from spt.evaluation.predict import Predictor
+from spt.evaluation.scores import Scores, finite_images, image_scores, numbers, summarise, summarise_calibration
+from spt.metrics import reliability
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """What the network made of one split.
+
+    Args:
+        scores: of every metric, and ``ece`` where the images are probabilities.
+        reliability: bins of the reliability diagram, summed over images; None where there is none.
+        shown: numbers of some images, evenly spread.
+        images: the predictions of these.
+        fault: why some scores are null; empty if all predictions are finite.
+    """
+
+    scores: Scores
+    reliability: Float64[Tensor, "3 bins"] | None
+    shown: list[int]
+    images: Float[Tensor, "k 1 h w"]
+    fault: str
+
+
+def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, shown: int = 16) -> NetworkResult:
+    """Predict all images of a split and compute every metric on the CPU, in float64.
+
+    Args:
+        predictor: the network; its model in evaluation mode.
+        pairs: the split.
+        name: what the network is called in the log.
+        bins: bins of the calibration error.
+        shown: how many predictions to keep.
+    """
+    chosen = evenly(len(pairs), shown)
+    values: list[dict[str, Tensor]] = []
+    sums: list[Tensor] = []
+    finite, kept = torch.ones(len(pairs), dtype=torch.bool), []
+    for part, logits, images in predictor.batches(pairs):
+        target = pairs.images(part.start, part.stop)
+        finite[part] = finite_images(images)
+        own = logit_metrics(predictor.head, logits, predictor.head.encode(target))
+        own = {metric: each.masked_fill(~finite[part], torch.nan) for metric, each in own.items()}
+        values.append(image_scores(images, target) | own)
+        if gives_probabilities(predictor.head):
+            pixels = reliability(images.nan_to_num(0, 0, 0), target, bins)
+            sums.append(pixels.masked_fill(~finite[part, None, None], torch.nan))
+        kept.append(images[[k - part.start for k in chosen if part.start <= k < part.stop]])
+    scores = summarise({metric: torch.cat([batch[metric] for batch in values]) for metric in values[0]}, pairs, name)
+    if sums:
+        scores["ece"] = summarise_calibration(torch.cat(sums), pairs)
+    broken = (~finite).nonzero().flatten().tolist()
+    fault = _fault(predictor, pairs, broken) if broken else ""
+    return NetworkResult(scores, torch.cat(sums).sum(0) if sums else None, chosen, torch.cat(kept), fault)
+
+
+def _fault(predictor: Predictor, pairs: Pairs, broken: list[int]) -> str:
+    """Whether the network or its input is to blame for predictions that are not finite."""
+    frames = [k for k in broken if not predictor.preparation(pairs.speckle[k : k + 1]).isfinite().all()]
+    if frames:
+        return (
+            f"{pairs.name}: the speckle of {numbers(frames)} holds NaN or infinity after preparation (a negative "
+            "intensity under data.preparation.transform=sqrt does too). Mend these frames or leave them out."
+        )
+    return (
+        f"{pairs.name}: the network's prediction of {numbers(broken)} holds NaN or infinity. Train again with a lower "
+        "optimizer.lr."
+    )

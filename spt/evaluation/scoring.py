@@ -1,0 +1,126 @@
+"""Evaluation of a trained network: its scores first, then the baselines, the report and the pictures."""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from spt.data.pairs import Pairs
+from spt.errors import InvalidValue
+from spt.evaluation import pictures
+from spt.evaluation.baseline_scores import score_baselines
+from spt.evaluation.metrics_file import write_metrics
+from spt.evaluation.network_scores import NetworkResult, score_network
+from spt.evaluation.predict import Predictor
+from spt.evaluation.reliability import reliability_diagram
+from spt.evaluation.score_table import print_table, write_markdown
+from spt.evaluation.scores import Scores
+from spt.metrics.calibration import BINS
+
+log = logging.getLogger(__name__)
+
+BASELINE_PAIRS = 6000
+"""Training pairs that the baselines use at most, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """Where an evaluation is written.
+
+    Args:
+        metrics: ``metrics.json``.
+        report: the table as Markdown.
+        figures: folder of the pictures.
+    """
+
+    metrics: Path
+    report: Path
+    figures: Path
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Results of the network and of the baselines, by split."""
+
+    network: dict[str, NetworkResult]
+    baselines: dict[str, dict[str, Scores]]
+
+    @property
+    def scores(self) -> dict[str, Scores]:
+        """Split to metric to score of the network."""
+        return {name: result.scores for name, result in self.network.items()}
+
+
+def evaluate(
+    predictor: Predictor,
+    splits: Mapping[str, Pairs],
+    files: ResultFiles,
+    run: Mapping[str, Any],
+    bins: int = BINS,
+    baseline_pairs: int = BASELINE_PAIRS,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Score a network and the baselines on every split but ``train``.
+
+    ``metrics.json`` is written as soon as the network is scored, and again with the baselines.
+
+    Args:
+        predictor: the network, on its device; it is put into evaluation mode.
+        splits: the pairs to evaluate on; the baselines are fitted on ``train``.
+        files: where to write.
+        run: facts to write into ``metrics.json``: ``network`` (its name), ``parameters``, ``epochs``, ``device``,
+            ``precision``, ``seconds`` of the training, and more.
+        bins: bins of the calibration error.
+        baseline_pairs: training pairs that the baselines use at most; 0 leaves the baselines out.
+        cache: folder where the baselines' scores are kept for other runs on the same data; None keeps none.
+    Raises:
+        InvalidValue: if predictions are not finite, naming split and images, after all files were written.
+    """
+    predictor.model.eval()
+    evaluated = {name: pairs for name, pairs in splits.items() if name != "train"}
+    network = {name: score_network(predictor, pairs, run["network"], bins) for name, pairs in evaluated.items()}
+    result = Evaluation(network, {name: {} for name in evaluated})
+    write_metrics(files.metrics, result.scores, result.baselines, run)
+    if baseline_pairs > 0:
+        began = time.perf_counter()
+        found = score_baselines(splits["train"], evaluated, predictor.preparation, baseline_pairs, cache)
+        result = Evaluation(network, found)
+        run = {**run, "baseline_seconds": round(time.perf_counter() - began, 1)}
+        _explain_time(run, min(baseline_pairs, len(splits["train"])), splits["train"].speckle[0].numel())
+        write_metrics(files.metrics, result.scores, result.baselines, run)
+    write_markdown(files.report, run, result.scores, result.baselines)
+    for name, pairs in evaluated.items():
+        draw(files.figures, run["network"], pairs, network[name])
+    print_table(run["network"], result.scores, result.baselines)
+    log.info("Scores: %s and %s. Pictures: %s.", files.metrics, files.report, files.figures)
+    faults = [split.fault for split in network.values() if split.fault]
+    if faults:
+        raise InvalidValue("\n".join([*faults, f"Their scores are null in {files.metrics}."]))
+    return result
+
+
+def draw(folder: Path, network: str, pairs: Pairs, result: NetworkResult) -> None:
+    """Draw the contact sheet of a split, and its reliability diagram where there is one."""
+    mean, chosen = result.scores["pcc"]["mean"], result.shown
+    title = f"{pairs.name}: {network}, PCC {'null' if mean is None else f'{mean:.3f}'} (mean of {len(pairs)} images)"
+    sheet = pictures.contact_sheet(pairs.speckle[chosen], result.images, pairs.images()[chosen], title)
+    pictures.save(sheet, folder / f"{pairs.name}.png")
+    if result.reliability is not None and result.reliability.isfinite().all():
+        title = f"{pairs.name}: {network}, {len(pairs)} images"
+        pictures.save(reliability_diagram(result.reliability, title), folder / f"{pairs.name}_reliability.png")
+
+
+def _explain_time(run: Mapping[str, Any], pairs: int, pixels: int) -> None:
+    """Say why, where the baselines took more than a tenth of the time of the training."""
+    if run["baseline_seconds"] > run["seconds"] / 10:
+        log.info(
+            "The baselines took %.1f s, more than a tenth of the %.1f s before them: linear ridge and nearest "
+            "neighbour compare %d training frames of %d pixels with each other. Use fewer frames with "
+            "baseline_pairs=1000, or none with baseline_pairs=0.",
+            run["baseline_seconds"],
+            run["seconds"],
+            pairs,
+            pixels,
+        )
