@@ -102,7 +102,7 @@ def _located(target: str, where: str) -> Callable[..., Any]:
 
 def _hints(called: Callable[..., Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(called.__init__ if inspect.isclass(called) else called)  # type: ignore[misc]
+        return typing.get_type_hints(called.__init__ if inspect.isclass(called) else called)
     except (NameError, TypeError):  # annotations that exist only for a type checker
         return {}
 

@@ -164,14 +164,15 @@ def _from(config: DictConfig, start: Path) -> DictConfig:
     return config
 
 
-def _anchor(node: DictConfig | ListConfig, start: Path) -> None:
-    for key in node if isinstance(node, DictConfig) else range(len(node)):
+def _anchor(node: Any, start: Path) -> None:
+    keys: Any = node if isinstance(node, DictConfig) else range(len(node))
+    for key in keys:
         if OmegaConf.is_interpolation(node, key) or OmegaConf.is_missing(node, key):
             continue
         value = node[key]
         if isinstance(value, DictConfig | ListConfig):
             _anchor(value, start)
-        elif isinstance(value, str) and (key in PATHS) and not Path(value).expanduser().is_absolute():
+        elif key in PATHS and isinstance(value, str) and not Path(value).expanduser().is_absolute():
             node[key] = str(start / value)
 
 

@@ -110,16 +110,14 @@ class History(Callback):
             if "/" in name and not name.startswith("lr-") and not name.endswith("_step") and name != "train/loss"
             if name.startswith("train/") or self._validated == trainer.current_epoch
         }
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step} | {
+        row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)} | {
             name.removesuffix("_epoch"): f"{value:.6g}" for name, value in values.items()
         }
-        rows = [old for old in self._rows() if int(old["epoch"]) < trainer.current_epoch]
+        rows = [*(old for old in self._rows() if int(old["epoch"]) < trainer.current_epoch), row]
         with atomic(self.path) as part, part.open("w", newline="") as file:
-            writer = csv.DictWriter(
-                file, list(dict.fromkeys(name for line in [*rows, row] for name in line)), restval=""
-            )
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for line in rows for name in line)), restval="")
             writer.writeheader()
-            writer.writerows([*rows, row])
+            writer.writerows(rows)
         shown = {k: v for k, v in row.items() if k == "train/loss" or k.endswith("/pcc")}
         log.info("epoch %d: %s", trainer.current_epoch, ", ".join(f"{k} {float(v):.3f}" for k, v in shown.items()))
 

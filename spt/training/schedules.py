@@ -74,7 +74,7 @@ class ConfiguredSchedule(Callback):
         for group, configured in zip(trainer.optimizers[0].param_groups, pl_module.configured_groups, strict=True):  # type: ignore[arg-type]
             group.update(configured, initial_lr=configured["lr"])
         schedule = trainer.lr_scheduler_configs[0]
-        schedule.scheduler = pl_module.scheduler(trainer.optimizers[0], total_steps(trainer))  # type: ignore[operator, assignment]
+        schedule.scheduler = pl_module.scheduler(trainer.optimizers[0], total_steps(trainer))  # type: ignore[operator]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step")  # no step was made in this process
             for _ in range(trainer.global_step):
