@@ -60,7 +60,7 @@ class Paths:
             return _of_convolution(args)
         if name in {"max_pool2d_with_indices", "avg_pool2d"}:
             stride = args[2] if len(args) > 2 and args[2] else args[1]
-            return [(k - 1.0, s) for k, s in zip(_pair(args[1]), _pair(stride), strict=True)]
+            return [(k - 1.0, float(s)) for k, s in zip(_pair(args[1]), _pair(stride), strict=True)]
         if "adaptive" in name or name.startswith("upsample"):
             return _resized(args[0], out[0] if isinstance(out, tuple) else out, "nearest" in name)
         if name == "scaled_dot_product_attention":
@@ -110,7 +110,7 @@ def _of_convolution(args: Sequence[Any]) -> list[Window]:
     axes = zip(_pair(args[1].shape[2:]), _pair(args[3]), _pair(args[5]), strict=True)  # kernel, stride, dilation
     if args[6]:  # transposed
         return [(math.ceil(k / s) - 1.0, 1 / s) for k, s, _ in axes]
-    return [(d * (k - 1.0), s) for k, s, d in axes]
+    return [(d * (k - 1.0), float(s)) for k, s, d in axes]
 
 
 def _resized(x: Tensor, out: Tensor, nearest: bool) -> list[Window]:
