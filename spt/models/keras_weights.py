@@ -19,7 +19,7 @@ BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", 
 """Keras' names of a layer's arrays, in Keras' order, to ours."""
 
 PREPARATION = {"transform": "none", "scale": "maximum"}
-"""How the published network's frames were prepared: divided by their maximum. The names are those of `data.preparation`."""
+"""How the published network's frames were prepared: divided by their maximum; names of `data.preparation`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,9 @@ def read_layers(path: Path) -> list[Layer]:
             if isinstance(root.get("layers"), h5py.Group):
                 return [_layer(path, name, arrays) for name, arrays in _keras_3(root["layers"]) if arrays]
     except OSError as error:
-        raise InvalidValue(f"{path} is no HDF5 file. A .keras archive: save it with model.save_weights first.") from error
+        raise InvalidValue(
+            f"{path} is no HDF5 file. A .keras archive: save it with model.save_weights first."
+        ) from error
     raise InvalidValue(f"{path} holds no Keras weights: neither layer_names nor layers is in it.")
 
 

@@ -87,7 +87,9 @@ class SpTUNet(nn.Module):
         if width < 1 or width % heads:
             raise InvalidValue(f"width must be a positive multiple of heads = {heads}, got {width}.")
         if sampling == "bottleneck" and width < 8:
-            raise InvalidValue(f"the bottleneck divides the stem's channels by 8: width must be at least 8, got {width}.")
+            raise InvalidValue(
+                f"the bottleneck divides the stem's channels by 8: width must be at least 8, got {width}."
+            )
         if position_encoding and width % 2:
             raise InvalidValue(f"the position encoding needs an even width, got {width}.")
         down, up = SAMPLING[sampling]

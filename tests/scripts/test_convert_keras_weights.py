@@ -16,7 +16,7 @@ from spt.models import DeepSpeckle
 from spt.training.initial import load_weights
 
 sys.path.insert(0, str(ROOT / "scripts"))
-from convert_keras_weights import convert_file  # noqa: E402
+from convert_keras_weights import convert_file
 
 
 @pytest.fixture(scope="module")
