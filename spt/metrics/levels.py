@@ -35,5 +35,5 @@ def top_k_accuracy(logits: Float[Tensor, "b c h w"], level: Int[Tensor, "b h w"]
     for other in range(levels):
         ahead += torch.where(level > other, logits[:, other] >= true, logits[:, other] > true)
         undefined |= logits[:, other].isnan()
-    right, undefined = in_float64((ahead < k).flatten(1).sum(1)), undefined.flatten(1).any(1)
-    return (right / level[0].numel()).masked_fill(undefined.to(right.device), float("nan"))
+    right, undefined = (in_float64(x) for x in ((ahead < k).flatten(1).sum(1), undefined.flatten(1).any(1)))
+    return (right / level[0].numel()).masked_fill(undefined > 0, float("nan"))

@@ -80,9 +80,9 @@ def _counts(pred: Tensor, target: Tensor, threshold: float) -> tuple[Tensor, Ten
     same_shape(pred, target, "pred")
     p, t = (image.flatten(1) >= threshold for image in (pred, target))
     undefined = (pred.isnan() | target.isnan()).flatten(1).any(1)
-    both, lit, true = (in_float64(pixels.sum(1)) for pixels in (p & t, p, t))
-    nan = both.new_zeros(len(both)).masked_fill(undefined.to(both.device), float("nan"))
-    return both + nan, lit + nan, true + nan
+    *counts, undefined = (in_float64(x) for x in ((p & t).sum(1), p.sum(1), t.sum(1), undefined))
+    both, lit, true = (count.masked_fill(undefined > 0, float("nan")) for count in counts)
+    return both, lit, true
 
 
 def _share(part: Tensor, whole: Tensor, lit: Tensor) -> Tensor:

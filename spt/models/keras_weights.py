@@ -19,7 +19,7 @@ BATCH_NORM = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean", 
 """Keras' names of a layer's arrays, in Keras' order, to ours."""
 
 PREPARATION = {"transform": "none", "scale": "maximum"}
-"""How the published network's frames were prepared: divided by their maximum. The names are those of `data.preparation`."""
+"""How the published network's frames were prepared: divided by their maximum; names of `data.preparation`."""
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ CASES: dict[str, tuple[ImageLoss, Head]] = {
     "mse": (MSELoss(), ONE),
     "l1": (L1Loss(), ONE),
     "ssim": (SSIMLoss(), ONE),
-    "npcc_bce": (CompoundLoss([NPCCLoss(), BCELoss()], [1, 1]), ONE),
-    "focal_dice": (CompoundLoss([FocalLoss(), DiceLoss()], [1, 1]), ONE),
+    "npcc_bce": (CompoundLoss([NPCCLoss(), BCELoss()], [1.0, 1.0]), ONE),
+    "focal_dice": (CompoundLoss([FocalLoss(), DiceLoss()], [1.0, 1.0]), ONE),
     "two_class ce": (CELoss(), TWO),
     "two_class focal": (FocalLoss(), TWO),
     "two_class dice": (DiceLoss(), TWO),
@@ -129,6 +129,7 @@ def test_value_is_the_mean_of_the_images_alone(name: str):
     torch.testing.assert_close(loss(logits, target), torch.stack(alone).mean())
 
 
+@pytest.mark.usefixtures("own_checks")
 def test_a_compiled_loss_is_one_graph_with_the_same_numbers():
     torch._dynamo.reset()
     parts = [CASES[name][0] for name in ("focal", "dice", "npcc", "ssim", "weighted_bce")]
@@ -140,6 +141,7 @@ def test_a_compiled_loss_is_one_graph_with_the_same_numbers():
 
 
 @every
+@pytest.mark.usefixtures("own_checks")
 def test_shapes_that_differ_are_refused(name: str):
     loss, head = CASES[name]
     logits = torch.zeros(2, head.channels, 12, 12)

@@ -95,11 +95,11 @@ def test_the_losses_of_every_head_train_with_it_and_all_others_are_refused(name)
 
 def test_losses_without_a_head_in_common_are_refused():
     with pytest.raises(UserError, match="the losses of this CompoundLoss have no head in common"):
-        check_head(CompoundLoss([BCELoss(), CELoss()], [1, 1]), BinaryHead())
+        check_head(CompoundLoss([BCELoss(), CELoss()], [1.0, 1.0]), BinaryHead())
 
 
 def test_a_part_that_reads_the_channels_in_another_way_is_refused_with_the_remedy():
-    within = CompoundLoss([DiceLoss(activation="sigmoid"), FocalLoss()], [1, 1])
+    within = CompoundLoss([DiceLoss(activation="sigmoid"), FocalLoss()], [1.0, 1.0])
     with pytest.raises(UserError, match=r"FocalLoss would read the logits by softmax, head=multi_label by sigmoid\."):
         check_head(within, MultiLabelHead(3))
     with pytest.raises(UserError, match=r"DiceLoss would read .* by sigmoid.*Write activation: \$\{head\.activation\}"):
@@ -116,9 +116,9 @@ def test_a_loss_of_ones_own_declares_nothing_and_goes_with_every_head():
 
     for head in HEADS.values():
         check_head(Distance(), head)
-        check_head(CompoundLoss([Distance()], [1]), head)
+        check_head(CompoundLoss([Distance()], [1.0]), head)
     with pytest.raises(UserError, match="does not go with head=binary"):
-        check_head(CompoundLoss([Distance(), CELoss()], [1, 1]), BinaryHead())
+        check_head(CompoundLoss([Distance(), CELoss()], [1.0, 1.0]), BinaryHead())
 
 
 def test_a_new_head_says_which_one_it_is_like():
@@ -134,7 +134,7 @@ def test_a_new_head_says_which_one_it_is_like():
 
 
 def test_the_least_size_is_that_of_the_part_that_needs_most():
-    assert minimum_size(CompoundLoss([BCELoss(), SSIMLoss()], [1, 1])) == 11
+    assert minimum_size(CompoundLoss([BCELoss(), SSIMLoss()], [1.0, 1.0])) == 11
     assert minimum_size(BCELoss()) == minimum_size(nn.L1Loss()) == 1
 
 

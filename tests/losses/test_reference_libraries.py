@@ -81,11 +81,16 @@ def test_sigmoid_focal_of_binary_targets_agrees_with_both(one, gamma):
 
 def test_compounds_agree_with_monai(one, two):
     logits, _, target = one
-    close(CompoundLoss([BCELoss(), DiceLoss()], [1, 1])(logits, target), monai.DiceCELoss(sigmoid=True)(logits, target))
+    close(
+        CompoundLoss([BCELoss(), DiceLoss()], [1.0, 1.0])(logits, target),
+        monai.DiceCELoss(sigmoid=True)(logits, target),
+    )
     theirs = monai.DiceFocalLoss(sigmoid=True, alpha=0.25)(logits, target)
-    close(CompoundLoss([FocalLoss(), DiceLoss()], [1, 1])(logits, target), theirs)
+    close(CompoundLoss([FocalLoss(), DiceLoss()], [1.0, 1.0])(logits, target), theirs)
     logits, target, _ = two
-    close(CompoundLoss([CELoss(), DiceLoss()], [1, 1])(logits, target), monai.DiceCELoss(softmax=True)(logits, target))
+    close(
+        CompoundLoss([CELoss(), DiceLoss()], [1.0, 1.0])(logits, target), monai.DiceCELoss(softmax=True)(logits, target)
+    )
 
 
 def test_image_losses_agree_with_torchmetrics_and_monai(one):

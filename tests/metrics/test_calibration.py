@@ -95,6 +95,7 @@ def test_nan_stays_nan_and_values_outside_are_refused():
             reliability(torch.full((1, 1, 2, 2), value), torch.ones(1, 1, 2, 2))
 
 
+@pytest.mark.usefixtures("own_checks")
 def test_shapes_and_bins_are_checked():
     with pytest.raises(ValueError, match=r"Add the channel axis: target\[:, None\]"):
         reliability(torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2))

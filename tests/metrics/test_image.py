@@ -46,18 +46,24 @@ def test_pcc_equals_numpy_scipy_and_torchmetrics():
     np.testing.assert_allclose(pcc(pred, target), reference, atol=1e-5)
 
 
-def test_pcc_ignores_scale_and_offset_but_not_sign():
-    pred, target = pair()
-    torch.testing.assert_close(pcc(0.2 + 0.3 * pred, target), pcc(pred, target), atol=1e-6, rtol=0)
-    torch.testing.assert_close(pcc(1 - pred, target), -pcc(pred, target), atol=1e-6, rtol=0)
-
-
-@pytest.mark.parametrize("level", [0.0, 0.1, 0.7, 1.0])
 @pytest.mark.parametrize("size", [(200, 200), (17, 23)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_pcc_of_a_constant_image_is_zero(level, size, dtype):
-    constant, other = torch.full((1, 1, *size), level, dtype=dtype), torch.rand(1, 1, *size, dtype=dtype)
-    assert pcc(constant, other).item() == pcc(other, constant).item() == pcc(constant, constant).item() == 0
+def test_pcc_of_a_constant_image_is_zero(size, dtype):
+    for level in (0.0, 0.1, 0.7, 1.0):
+        constant, other = torch.full((1, 1, *size), level, dtype=dtype), torch.rand(1, 1, *size, dtype=dtype)
+        assert pcc(constant, other).item() == pcc(other, constant).item() == pcc(constant, constant).item() == 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_image_with_nan_has_the_metric_nan_and_the_others_keep_theirs(name):
+    pred, target = pair(n=3)
+    expected = METRICS[name](pred, target)
+    for place in (0, 1):
+        images = [pred.clone(), target.clone()]
+        images[place][1, 0, 20, 20] = float("nan")
+        values = METRICS[name](*images)
+        assert values[1].isnan(), place
+        assert torch.equal(values[::2], expected[::2]), place
 
 
 def test_psnr_by_hand():
@@ -72,12 +78,6 @@ def test_psnr_equals_scikit_image_and_torchmetrics():
     np.testing.assert_allclose(psnr(pred, target), reference, atol=1e-5)
     reference = [torchmetrics_psnr(p, t, data_range=1.0) for p, t in zip(pred, target, strict=True)]
     np.testing.assert_allclose(psnr(pred, target), reference, atol=1e-4)
-
-
-def test_psnr_of_a_perfect_image_is_the_cap():
-    x = torch.rand(2, 1, 8, 8)
-    assert psnr(x, x).tolist() == [100, 100]
-    assert psnr(x, x + 1e-6).tolist() == [100, 100]
 
 
 def test_mse_and_mae_by_hand():
@@ -154,24 +154,20 @@ def test_an_image_does_not_depend_on_its_batch(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-@pytest.mark.parametrize("shape", [(2, 16, 16), (1, 1, 16, 16), (2, 2, 16, 16)])
-def test_shapes_that_differ_are_refused(name, shape):
-    with pytest.raises(ValueError, match=r"pred and target differ in shape: \(2, 1, 16, 16\) and"):
-        METRICS[name](torch.zeros(2, 1, 16, 16), torch.zeros(shape))
+@pytest.mark.usefixtures("own_checks")
+def test_shapes_that_differ_are_refused(name):
+    for shape in ((2, 16, 16), (1, 1, 16, 16), (2, 2, 16, 16)):
+        with pytest.raises(ValueError, match=r"pred and target differ in shape: \(2, 1, 16, 16\) and"):
+            METRICS[name](torch.zeros(2, 1, 16, 16), torch.zeros(shape))
 
 
-def test_the_missing_channel_axis_is_named():
-    with pytest.raises(ValueError, match=r"Add the channel axis: target\[:, None\]"):
-        pcc(torch.zeros(2, 1, 16, 16), torch.zeros(2, 16, 16))
-
-
-@pytest.mark.parametrize("fill", [(0.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.0, 1.0)])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_per_image_is_finite_on_constant_images(fill, dtype):
-    pred, target = (torch.full((1, 1, 16, 16), f, dtype=dtype) for f in fill)
-    values = per_image(pred, target)
-    assert list(values) == NAMES
-    assert all(v.dtype == torch.float32 and v.isfinite().all() for v in values.values())
+def test_per_image_is_finite_on_constant_images(dtype):
+    for fill in ((0.0, 0.0), (1.0, 1.0), (0.5, 0.0), (0.0, 1.0)):
+        pred, target = (torch.full((1, 1, 16, 16), f, dtype=dtype) for f in fill)
+        values = per_image(pred, target)
+        assert list(values) == NAMES
+        assert all(v.dtype == torch.float32 and v.isfinite().all() for v in values.values()), fill
 
 
 @pytest.mark.parametrize("pixels", [1, 3 * 48 * 64, 10**9])
@@ -200,6 +196,12 @@ def test_summary_by_hand():
 
 def test_summary_of_one_image_has_no_error():
     assert summary(torch.tensor([0.25])) == {"mean": 0.25, "sem": 0.0, "n": 1}
+
+
+def test_summary_of_nan_is_nan():
+    result = summary(torch.tensor([1.0, float("nan"), 2.0]))
+    assert math.isnan(result["mean"])
+    assert math.isnan(result["sem"])
 
 
 def test_summary_of_nothing_is_refused():

@@ -1,7 +1,8 @@
+import math
+
 import pytest
 import torch
 from torch.utils.data import DistributedSampler
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from spt.metrics import METRICS, PerImageMetrics, per_image
 
@@ -32,26 +33,6 @@ def values(metric: PerImageMetrics) -> dict[str, float]:
     return {name: value.item() for name, value in metric.compute().items()}
 
 
-def test_psnr_is_the_mean_of_images_and_not_the_pooled_one():
-    # Errors of 0.1 and 0.01: 20 dB and 40 dB, mean 30; the pooled MSE 0.00505 would give 22.97.
-    target = torch.full((2, 1, 16, 16), 0.5)
-    pred = target + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)
-    metric = PerImageMetrics()
-    metric.update(pred, target, torch.arange(2))
-    assert metric.compute()["psnr"].item() == pytest.approx(30, abs=1e-4)
-    assert peak_signal_noise_ratio(pred, target, data_range=1.0).item() == pytest.approx(22.967, abs=1e-3)
-
-
-def test_ji_is_the_mean_of_images_and_not_the_pooled_one():
-    # A large object met (1) and a small one missed (0): mean 1/2; pooled 128 of 132.
-    target, pred = torch.zeros(2, 1, 16, 16), torch.zeros(2, 1, 16, 16)
-    target[0, 0, :8] = pred[0, 0, :8] = 1
-    target[1, 0, 0, :2] = pred[1, 0, 1, :2] = 1
-    metric = PerImageMetrics()
-    metric.update(pred, target, torch.arange(2))
-    assert metric.compute()["ji"].item() == 0.5
-
-
 @pytest.mark.parametrize(
     "batches",
     [
@@ -65,11 +46,6 @@ def test_ji_is_the_mean_of_images_and_not_the_pooled_one():
 )
 def test_every_image_counts_once_however_it_is_batched(split, expected, batches):
     assert values(collect(split, *batches)) == pytest.approx(expected, abs=1e-5)
-
-
-def test_the_split_is_one_where_repeats_would_show(split, expected):
-    per = per_image(*split)["psnr"]
-    assert abs(torch.cat([per, per[:1]]).mean().item() - expected["psnr"]) > 0.1
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
@@ -121,6 +97,12 @@ def test_calling_returns_the_batch_and_keeps_the_whole(split, expected):
     metric(split[0][3:], split[1][3:], torch.arange(3, N))
     assert first["pcc"].item() == pytest.approx(per_image(split[0][:3], split[1][:3])["pcc"].mean().item(), abs=1e-6)
     assert values(metric) == pytest.approx(expected, abs=1e-5)
+
+
+def test_one_image_with_nan_is_not_averaged_away(split):
+    pred = split[0].clone()
+    pred[3, 0, 5, 5] = float("nan")
+    assert all(math.isnan(value) for value in values(collect((pred, split[1]), list(range(N)))).values())
 
 
 def test_reset_forgets(split, expected):

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -102,8 +103,17 @@ def test_pooling_keeps_a_map_that_fits_the_grid(size):
 def test_pooling_averages_blocks():
     x = torch.arange(16.0).view(1, 1, 4, 4)
     assert pool_to_grid(x, 2).flatten().tolist() == [2.5, 4.5, 10.5, 12.5]
-    x = torch.randn(2, 3, 16, 24)
-    torch.testing.assert_close(pool_to_grid(x, 8), block_mean(x, 8))
+
+
+def test_pooling_and_its_gradient_are_those_of_adaptive_average_pooling():
+    # 25, 50 and 100: the maps of 200 px images, which the grid does not divide.
+    for h, w in ((16, 24), (25, 25), (50, 25), (100, 9), (11, 64), (3, 30)):
+        x = torch.randn(2, 3, h, w, dtype=torch.float64, requires_grad=True)
+        ours, theirs = pool_to_grid(x, 8), F.adaptive_avg_pool2d(x, (min(8, h), min(8, w)))
+        torch.testing.assert_close(ours, theirs, atol=1e-12, rtol=0)
+        weights = torch.randn_like(ours)
+        gradients = (torch.autograd.grad(pooled, x, weights)[0] for pooled in (ours, theirs))
+        torch.testing.assert_close(*gradients, atol=1e-12, rtol=0)
 
 
 @pytest.mark.parametrize("position_encoding", [True, False])

@@ -4,7 +4,6 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -89,24 +88,6 @@ def test_convolutions_stand_in_the_published_order(published):
     found = [(n, tuple(m.weight.shape)) for n, m in convs]
     assert found == [(name, (o, i, k, k)) for name, k, i, o, _ in recipe()[0]]
     assert [n for n, m in published.named_modules() if isinstance(m, nn.BatchNorm2d)] == list(recipe()[1])
-
-
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("encoder.0.0.0", 9 * 64 + 64),
-        ("encoder.0.1.units.0.2", 25 * 64 * 16 + 16),
-        ("encoder.4.0.0", 5_309_440),
-        ("encoder.4.1.units.3.2", 428_816),
-        ("decoder.0.up", 2_228_736),
-        ("decoder.0.fuse.0.0", 5_014_016),
-        ("decoder.3.fuse.1.units.2.0", 192),
-        ("head.0.0", 32_288),
-        ("head.1", 66),
-    ],
-)
-def test_parameters_worked_by_hand(published, name, count):
-    assert numbers(published.get_submodule(name).parameters()) == count
 
 
 def test_one_output_channel_has_33_parameters_less():
@@ -221,16 +202,6 @@ def test_up_pads_right_and_bottom_and_the_skip_comes_first():
     assert np.abs(seen[0][0, 5:].numpy() - left).max() > 0.1
 
 
-def test_up_counts_the_pixels_under_a_kernel_of_ones():
-    level, seen = UpLevel(1, 1, 1, 0.5).eval(), []
-    nn.init.ones_(level.up.weight)
-    nn.init.zeros_(level.up.bias)
-    level.fuse.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    with torch.no_grad():
-        level(torch.ones(1, 1, 1, 2), torch.zeros(1, 1, 2, 4))
-    assert seen[0][0, 1].tolist() == [[4, 4, 4, 2], [2, 2, 2, 1]]
-
-
 def test_skips_are_taken_after_the_dense_blocks_and_the_deepest_goes_up(thin):
     model, seen = thin().eval(), {}
     for depth, block in enumerate(model.encoder):
@@ -286,10 +257,6 @@ def test_the_last_kernel_starts_glorot_uniform(thin):
     assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
-def test_the_last_kernel_of_the_published_network_stays_in_its_bound(fresh):
-    assert 0.9 * math.sqrt(6 / 34) < fresh.head[-1].weight.abs().max() <= math.sqrt(6 / 34)
-
-
 def test_biases_start_at_zero_and_batch_norms_at_the_identity(fresh):
     for module in fresh.modules():
         if isinstance(module, nn.Conv2d):
@@ -309,12 +276,6 @@ def test_parameter_groups_regularise_dense_kernels_and_batch_norms_only(publishe
         f"{n}.{p}" for n in norms for p in ("weight", "bias")
     }
     assert {id(p) for p in chosen["params"]} == {id(p) for n, p in published.named_parameters() if n in names}
-
-
-def test_every_parameter_is_in_one_group_once(published):
-    grouped = [id(p) for group in published.parameter_groups() for p in group["params"]]
-    assert len(grouped) == len(set(grouped))
-    assert set(grouped) == {id(p) for p in published.parameters()}
 
 
 @pytest.mark.parametrize("eps", [1e-8, 1.0])
@@ -377,20 +338,3 @@ def test_sizes_that_need_not_be_square(fresh, h, w):
 
 def test_channels_in_and_out(thin):
     assert thin(in_channels=3, out_channels=5)(speckle(2, 3, 32, 16).double()).shape == (2, 5, 32, 16)
-
-
-def test_finite_gradients_reach_every_parameter(thin):
-    model = thin()
-    F.cross_entropy(model(speckle(2, 1, 32, 32).double()), torch.randint(2, (2, 32, 32))).backward()
-    for name, p in model.named_parameters():
-        assert p.grad is not None, name
-        assert p.grad.isfinite().all(), name
-        assert p.grad.abs().max() > 0, name
-
-
-def test_in_evaluation_an_image_does_not_depend_on_its_batch(thin):
-    model, x = thin(), speckle(3, 1, 32, 32).double()
-    model(speckle(4, 1, 32, 32, seed=5).double())  # leaves statistics that are not the identity
-    model.eval()
-    with torch.no_grad():
-        torch.testing.assert_close(torch.cat([model(x[i : i + 1]) for i in range(3)]), model(x))

@@ -10,17 +10,28 @@ from conftest import ROOT, composed
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from spt.errors import InvalidValue
+from spt.models import deep_speckle
 
 NAMES = sorted(path.stem for path in (ROOT / "configs" / "model").glob("*.yaml"))
 NETWORKS = [*NAMES, "spt_unet model.sampling=plain"]
 HALF = [pytest.param(name, marks=pytest.mark.slow) if name == "deep_speckle" else name for name in NETWORKS]
-"""Half precision is slow on a CPU: the one network without a width waits for the slow tests."""
+"""Half precision is slow on a CPU: the dilated convolutions wait for the slow tests."""
+SMALL = {"timm_unet": ["model.encoder=test_resnet", "model.decoder_channels=[32,16,16,8,8]"]}
+"""Overrides that make a network without a width small."""
+
+
+DIVISORS = {"spt_unet": 8, "spt_unet_b": 8, "deep_speckle": 16, "sa_cnn": 32, "sa_cnn_single": 32}
 
 
 @cache
 def config(name: str) -> DictConfig:
-    """The configuration, narrow where it has a width."""
-    overrides = f"model={name}".split()
+    """The configuration of a small network."""
+    overrides = f"model={name}".split() + SMALL.get(name, [])
     cfg = composed(*overrides)
     return composed(*overrides, "model.width=8") if "width" in cfg.model else cfg
 
@@ -28,7 +39,10 @@ def config(name: str) -> DictConfig:
 @cache
 def built(name: str, trained: bool) -> nn.Module:
     torch.manual_seed(0)
-    model = instantiate(config(name).model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deep_speckle, "ENCODER", (8, 12, 16, 24, 32))
+        patch.setattr(deep_speckle, "DECODER", (24, 16, 12, 8))
+        model = instantiate(config(name).model)
     if trained:
         with torch.no_grad():
             model(speckle(4, seed=5))
@@ -169,10 +183,67 @@ def test_compiled_equals_eager(name):
         torch.testing.assert_close(compiled(x), model(x), atol=1e-5, rtol=1e-5)
 
 
+class Operations(TorchDispatchMode):
+    """Remembers the name of every operation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.add(func.name())
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.fixture
+def deterministic():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in ("spt_unet_b", "sa_cnn_single")])
+def test_no_network_calls_an_operation_that_deterministic_algorithms_refuse_on_cuda(name, deterministic):
+    # Fake tensors take the way of a GPU without one. The list is that of torch.use_deterministic_algorithms; bilinear
+    # upsampling is on it, but torch replaces it by other operations when the setting is on.
+    refused = ("adaptive_avg_pool", "avg_pool3d", "adaptive_max_pool", "upsample_linear", "upsample_bilinear")
+    refused += ("upsample_bicubic", "reflection_pad", "nll_loss", "ctc_loss", "put_", "median", "grid_sampler")
+    model = network(name)
+    with FakeTensorMode(allow_non_fake_inputs=True), Operations() as seen:
+        state = {k: torch.empty(v.shape, dtype=v.dtype, device="cuda") for k, v in model.state_dict().items()}
+        logits = functional_call(model, state, torch.empty(2, 1, 96, 160, device="cuda"))
+    assert logits.device.type == "cuda"
+    assert "aten::convolution" in seen.names
+    assert not [operation for operation in seen.names if any(part in operation for part in refused)]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NETWORKS)
+def test_deterministic_algorithms_allow_training_on_cuda_and_repeat_it(name, deterministic):
+    gradients = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = network(name).cuda()
+        model(speckle(2, 96, 160).cuda()).square().mean().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "timm_unet"])
+def test_one_image_of_one_deepest_pixel_is_refused_in_training_alone(name):
+    divisor = DIVISORS[name.split()[0]]
+    x = torch.zeros(1, 1, divisor, divisor)
+    with pytest.raises(InvalidValue, match=rf"of one {divisor}x{divisor} image .* Set data\.batch_size to 2 or more"):
+        network(name)(x)
+    with torch.no_grad():
+        assert network(name)(torch.zeros(1, 1, divisor, 2 * divisor)).isfinite().all()
+        assert network(name).eval()(x).isfinite().all()
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_refused_size_names_two_that_work(name):
     model = network(name).eval()
-    with pytest.raises(ValueError, match=r"multiples of \d+, got 52x84\. Nearest sizes that work: ") as refusal:
+    with pytest.raises(InvalidValue, match=r"multiples of \d+, got 52x84\. Nearest sizes that work: ") as refusal:
         model(torch.zeros(1, 1, 52, 84))
     divisor, *sides = map(int, re.findall(r"\d+", str(refusal.value).split("multiples of ")[1].replace("52x84", "")))
     down, up = sides[:2], sides[2:]
