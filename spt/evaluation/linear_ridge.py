@@ -43,7 +43,7 @@ class LinearRidge:
         self.dual = len(train) < len(centre)
         known = products(self.rows, self.rows) if self.dual else self.rows.block(0, len(train)).double()
         self.strength = self._choose(known)
-        self.weigh = self._solve(known, self.strength)
+        self.weigh = self._solve(known, self._system(known), self.strength)
 
     def __call__(self, pairs: Pairs) -> Iterator[Float[Tensor, "b 1 h w"]]:
         """Predict images, block by block."""
@@ -65,29 +65,37 @@ class LinearRidge:
         columns = torch.linspace(0, pixels - 1, min(MOST_COLUMNS, pixels)).long()
         blocks = [self.train.images(p.start, p.stop).flatten(1)[:, columns] for p in parts(self.train.target, PIXELS)]
         target = torch.cat(blocks).double() - self.mean[columns]
+        new, rest = (known[:first, first:], known[first:, first:]) if self.dual else (known[:first], known[first:])
+        system = self._system(rest)
 
         def error(strength: float) -> float:
-            new = known[:first, first:] if self.dual else known[:first]
-            weights = self._solve(known, strength, first)(new)
+            weights = self._solve(rest, system, strength)(new)
             return (weights @ target[first:] - target[:first]).square().mean().item()
 
         return min(STRENGTHS, key=error)
 
+    def _system(self, known: Float64[Tensor, "n r"]) -> Float64[Tensor, "r r"]:
+        """The smaller system's matrix: X X^T (dual), which is known already, or X^T X."""
+        return known if self.dual else known.T @ known
+
+    @staticmethod
+    def _factor(system: Float64[Tensor, "r r"], strength: float) -> Float64[Tensor, "r r"]:
+        """Cholesky factor of the system with the penalty: the strength times the mean of its diagonal."""
+        system = system.clone()
+        system.diagonal().add_(strength * system.diagonal().mean().clamp(min=1e-12))
+        return torch.linalg.cholesky(system)
+
     def _solve(
-        self, known: Float64[Tensor, "n r"], strength: float, first: int = 0
+        self, known: Float64[Tensor, "n r"], system: Float64[Tensor, "r r"], strength: float
     ) -> Callable[[Float64[Tensor, "m r"]], Float64[Tensor, "m n"]]:
-        """Solve the system of the training frames from ``first`` on; the result gives the weights w of new frames.
+        """Solve the system of some training frames; the result gives the weights w of new frames.
 
         Args:
-            known: inner products of all training frames (dual), or their centred rows.
-            strength: of the penalty, in units of the mean of the system's diagonal.
-            first: number of the first training frame that is used.
+            known: inner products of these training frames with each other (dual), or their centred rows.
+            system: of these frames.
+            strength: of the penalty.
         """
-        known = known[first:]
-        system = known[:, first:].clone() if self.dual else known.T @ known
-        system.diagonal().add_(strength * system.diagonal().mean().clamp(min=1e-12))
-        factor = torch.linalg.cholesky(system)
-        del system
+        factor = self._factor(system, strength)
         if self.dual:
             return lambda new: torch.cholesky_solve(new.T, factor).T
         return lambda new: torch.cholesky_solve(new.T, factor).T @ known.T
