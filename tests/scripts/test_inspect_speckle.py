@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from spt.config import build
 from spt.evaluation.speckle.checks import Limits
-from spt.evaluation.speckle.measured import by_diffuser, measure, one_split
+from spt.evaluation.speckle.frame_statistics import by_diffuser, measure, one_split
 
 SMALL = [override for override in TINY if override.startswith("data.source")]
 
