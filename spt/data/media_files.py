@@ -14,7 +14,7 @@ from torch import Tensor
 from spt.data.readers import data_folder, read_arrays, read_picture
 from spt.errors import InvalidValue, MissingFile
 from spt.optics import Medium, ModeMatrixSetup, PointSpread, Setup
-from spt.optics.draws import distinct
+from spt.optics.draws import Generators, distinct
 from spt.optics.resampling import area_resampled
 
 
@@ -70,7 +70,7 @@ class MeasuredFibre(Setup):
         """The states were recorded."""
         return True
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` different states: ``state`` (n,)."""
         return self.built.draw(count, rng, device)
 
@@ -122,7 +122,7 @@ class MeasuredPsf(PointSpread):
         """The tiles were recorded."""
         return True
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` different point-spread functions.
 
         Raises:

@@ -194,10 +194,9 @@ class SimulatedSpeckles(Source, Simulation):
         media = self._media(diffusers, device)
         light = self.setup.intensity(objects.to(device).float() / 255, media)
         noise = [stream(self.seed, "noise", number, split) for number in numbers]
-        frames = [self.camera.expose(one, rng) for one, rng in zip(light, noise, strict=True)]
         shown = [number % self.train if split == "train" else number for number in numbers]
         return {
-            "speckle": torch.stack(frames),
+            "speckle": self.camera.expose(light, noise),
             "target": self._on_camera(objects),
             "diffuser": torch.tensor(diffusers),
             "object": torch.tensor(self.objects.identify(split, shown, self.seed)),
@@ -217,14 +216,15 @@ class SimulatedSpeckles(Source, Simulation):
     def _media(self, diffusers: list[int], device: torch.device) -> Medium:
         if self.train_diffusers is not None:
             return select(self._fixed, torch.tensor(diffusers, device=device))
-        drawn = [self.setup.draw(1, stream(self.seed, "medium", number), device) for number in diffusers]
-        return {name: torch.cat([medium[name] for medium in drawn]) for name in drawn[0]}
+        return self._draw(diffusers, device)
+
+    def _draw(self, diffusers: Sequence[int], device: torch.device) -> Medium:
+        return self.setup.draw(len(diffusers), [stream(self.seed, "medium", d) for d in diffusers], device)
 
     @cached_property
     def _fixed(self) -> Medium:
         """All media of a set whose diffusers are fixed; measured ones must be drawn together to differ."""
-        count = (self.train_diffusers or 0) + self.unseen_diffusers
-        return self.setup.draw(count, stream(self.seed, "medium", 0), self.processor)
+        return self._draw(range((self.train_diffusers or 0) + self.unseen_diffusers), self.processor)
 
     def _on_camera(self, objects: UInt8[Tensor, "n h w"]) -> UInt8[Tensor, "n p q"]:
         if self.camera.footprint == 1:
@@ -233,7 +233,7 @@ class SimulatedSpeckles(Source, Simulation):
 
     @cached_property
     def _one(self) -> Medium:
-        return self.setup.draw(1, stream(self.seed, "medium", 0))
+        return self._draw(range(1), torch.device("cpu"))
 
     @cached_property
     def _numbers(self) -> list[str]:

@@ -3,13 +3,12 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
-from spt.optics.draws import normal
+from spt.optics.draws import Generators, normal
 from spt.optics.resampling import area_resampled
 
 
@@ -74,8 +73,13 @@ class Camera:
             )
         return intensity if self.footprint == 1 else area_resampled(intensity, self.pixel, rows, columns)
 
-    def expose(self, intensity: Float[Tensor, "*b h w"], rng: np.random.Generator) -> Float[Tensor, "*b p q"]:
-        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise."""
+    def expose(self, intensity: Float[Tensor, "*b h w"], rng: Generators) -> Float[Tensor, "*b p q"]:
+        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise.
+
+        Args:
+            intensity: one or several frames.
+            rng: source of the noise: one generator, or one for each frame.
+        """
         intensity = self.irradiance(intensity)
         mean = intensity.mean((-2, -1), keepdim=True)
         electrons = intensity / torch.where(mean > 0, mean, 1.0) * self.photoelectrons

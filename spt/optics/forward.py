@@ -13,6 +13,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
+from spt.optics.draws import Generators, shares
 from spt.optics.illumination import GaussianBeam
 from spt.optics.media import ThickDiffuser, ThinDiffuser, effective_grit
 from spt.optics.motion import IndependentPatterns, MovingDiffuser
@@ -112,7 +113,7 @@ class DiffuserSetup(Setup):
         """Highest spatial frequency [1/m] of light from the object; infinite where nothing is stopped."""
         return self.object_bandwidth / (2 * self.pitch) if self.object_bandwidth < 1 else math.inf
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media.
 
         Returns:
@@ -125,8 +126,8 @@ class DiffuserSetup(Setup):
         if not isinstance(self.camera_distance, Sequence):
             return {"screens": screens}
         near, far = self.camera_range
-        distance = torch.from_numpy(rng.uniform(near, far, count))
-        return {"screens": screens, "distance": distance.to(device)}
+        distance = np.concatenate([one.uniform(near, far, share) for one, share in shares(rng, count)])
+        return {"screens": screens, "distance": torch.from_numpy(distance).to(device)}
 
     def object_field(self, objects: Float[Tensor, "b n n"]) -> Complex[Tensor, "b g g"]:
         """Field behind the object, zero outside the window; ``objects`` hold values in [0, 1]."""

@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
+from spt.optics.draws import Generators
 from spt.optics.illumination import GaussianBeam
 from spt.optics.media import ThinDiffuser
 from spt.optics.propagation import propagate
@@ -25,7 +25,7 @@ class PointSpread(ABC):
         return False
 
     @abstractmethod
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` point-spread functions, none negative, each of sum 1."""
 
     def report(self, pixel: float = 1.0) -> list[Finding]:
@@ -63,7 +63,7 @@ class IncoherentSetup(Setup):
         """Whether the point-spread functions were measured."""
         return self.psf.measured
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media: ``psf`` (n, k, k)."""
         return {"psf": self.psf.draw(count, rng, device)}
 
@@ -116,7 +116,7 @@ class DiffuserPsf(PointSpread):
             lit, self.grid, self.pitch, self.wavelength, distance[:1], distance, self.diffuser, pixel
         )
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` point-spread functions of independent diffusers."""
         screens = self.diffuser.draw(count, (self.grid, self.grid), self.pitch, rng, device)
         aperture = GaussianBeam(self.aperture).field(self.grid, self.pitch, screens)

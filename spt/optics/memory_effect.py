@@ -3,11 +3,11 @@
 import math
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.optics.draws import Generators
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 from spt.optics.motion import moved
 from spt.optics.propagation import propagate
@@ -47,7 +47,7 @@ def simulated_shift(
     wavelength: float,
     distance: float,
     count: int,
-    rng: np.random.Generator,
+    rng: Generators,
 ) -> Float[Tensor, "s n"]:
     """Correlation of speckles ``distance`` behind a diffuser moved along x, for each of ``shifts`` [m] and media.
 
@@ -71,7 +71,7 @@ def simulated_tilt(
     wavelength: float,
     distance: float,
     count: int,
-    rng: np.random.Generator,
+    rng: Generators,
 ) -> Float[Tensor, "a n"]:
     """Best correlation over all shifts of speckles ``distance`` behind the last slice, straight and tilted light.
 

@@ -3,12 +3,12 @@
 import math
 from abc import ABC, abstractmethod
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
+from spt.optics.draws import Generators
 from spt.optics.sampling_rules import Finding, refuse
 
 Medium = dict[str, Tensor]
@@ -30,10 +30,13 @@ class Setup(ABC):
         return False
 
     @abstractmethod
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media.
 
-        The random numbers come from ``rng``, on the CPU. What is computed from them is computed on ``device``.
+        Args:
+            count: media to draw.
+            rng: one generator, or one for each medium. Random numbers are drawn on the CPU.
+            device: where the media are computed from them.
         """
 
     @abstractmethod

@@ -11,7 +11,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
-from spt.optics.draws import distinct, normal
+from spt.optics.draws import Generators, distinct, normal, shares
 from spt.optics.precision import full_precision
 from spt.optics.resampling import resized
 from spt.optics.setup import Medium, Setup, known_modulation, modulated, square_objects
@@ -43,9 +43,9 @@ class RandomMatrixSetup(Setup):
             raise InvalidValue(f"inputs must lie between 1 and window = {self.window} px, got {self.inputs}.")
         known_modulation(self.modulation)
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media: ``seed`` (n,) of each matrix, 64 bits."""
-        seeds = rng.integers(-(2**63), 2**63, count)
+        seeds = np.concatenate([one.integers(-(2**63), 2**63, share) for one, share in shares(rng, count)])
         return {"seed": torch.from_numpy(seeds).to(device)}
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
@@ -120,7 +120,7 @@ class ModeMatrixSetup(Setup):
         """The states were recorded."""
         return True
 
-    def draw(self, count: int, rng: np.random.Generator, device: torch.device | str = "cpu") -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` different states: ``state`` (n,).
 
         Raises:

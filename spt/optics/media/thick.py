@@ -3,12 +3,12 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
+from spt.optics.draws import Generators
 from spt.optics.media.thin import ThinDiffuser
 
 
@@ -77,7 +77,7 @@ class ThickDiffuser:
         count: int,
         shape: tuple[int, int],
         pitch: float,
-        rng: np.random.Generator,
+        rng: Generators,
         device: torch.device | str = "cpu",
     ) -> Float[Tensor, "n s h w"]:
         """Draw ``count`` independent media as ``slices`` phase screens [rad] of ``shape`` each."""

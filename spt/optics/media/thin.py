@@ -4,13 +4,12 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from spt.errors import InvalidValue
-from spt.optics.draws import normal
+from spt.optics.draws import Generators, normal
 
 EFFECTIVE_GRITS = {120: (0.30, 3.0), 220: (0.22, 3.0), 600: (0.14, 2.5), 1500: (0.09, 2.0)}
 """Grit to (RMS scattering angle [degree], RMS phase [rad]): modelling choices, see :func:`effective_grit`."""
@@ -60,7 +59,7 @@ class ThinDiffuser:
         count: int,
         shape: tuple[int, int],
         pitch: float,
-        rng: np.random.Generator,
+        rng: Generators,
         device: torch.device | str = "cpu",
     ) -> Float[Tensor, "n h w"]:
         """Draw ``count`` independent phase screens [rad] of ``shape`` at sample spacing ``pitch`` [m].
