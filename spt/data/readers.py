@@ -62,20 +62,21 @@ def open_npy(path: Path) -> np.ndarray:
         raise InvalidValue(f"{path} cannot be read as .npy: truncated, or another format ({error}).") from error
 
 
-def read_picture(name: str, file: Path | bytes) -> Shaped[np.ndarray, "pages h w"]:
-    """Read every page of a picture of one channel, in its own grey levels.
+def read_picture(name: str, file: Path | bytes, grey: bool = False) -> Shaped[np.ndarray, "pages h w"]:
+    """Read every page of a picture, in its own grey levels.
 
     Args:
         name: what messages call the file.
         file: where it lies, or its content.
+        grey: turn colours into grey, as the eye sees them (Rec. 601), instead of refusing them.
     Returns:
         bool, uint8, uint16, int32 or float32, as the file holds them.
     Raises:
-        InvalidValue: if it is no picture, is truncated, or has colours.
+        InvalidValue: if it is no picture, is truncated, has pages of different sizes, or colours that are refused.
     """
     try:
         with Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-            pages = [_page(name, page, picture.format) for page in ImageSequence.Iterator(picture)]
+            pages = [_page(name, page, picture.format, grey) for page in ImageSequence.Iterator(picture)]
         return np.stack(pages)
     except InvalidValue:
         raise
@@ -83,19 +84,14 @@ def read_picture(name: str, file: Path | bytes) -> Shaped[np.ndarray, "pages h w
         raise InvalidValue(f"{name} cannot be read as a picture: truncated, or another format ({error}).") from error
 
 
-def _page(name: str, page: Image.Image, kind: str | None) -> np.ndarray:
-    if page.mode in ("P", "LA") or (page.mode in ("RGB", "RGBA") and _is_grey(page)):
+def _page(name: str, page: Image.Image, kind: str | None, grey: bool) -> np.ndarray:
+    if page.mode not in ("1", "L", "I", "F") and not page.mode.startswith("I;16"):
+        if not grey:
+            raise InvalidValue(f"{name} is a colour picture ({page.mode}). Save frames with one channel of grey levels.")
         page = page.convert("L")
-    if len(page.getbands()) != 1:
-        raise InvalidValue(f"{name} is a colour picture ({page.mode}). Save it with one channel of grey levels.")
     pixels = native(np.asarray(page))
     # Pillow opens some 16-bit PNG files as 32-bit integers.
     return pixels.astype(np.uint16) if page.mode == "I" and kind == "PNG" else pixels
-
-
-def _is_grey(page: Image.Image) -> bool:
-    channels = np.asarray(page.convert("RGB"))
-    return bool((channels == channels[..., :1]).all())
 
 
 def native(array: np.ndarray) -> np.ndarray:

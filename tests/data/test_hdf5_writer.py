@@ -23,7 +23,7 @@ SETUP = ThinDiffuserSetup(
     wavelength=532e-9,
     object_distance=0.5e-3,
     camera_distance=(1e-3, 1.5e-3),
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=20e-6),
+    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
 )
 
 

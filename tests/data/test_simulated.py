@@ -23,7 +23,7 @@ SETUP = ThinDiffuserSetup(
     wavelength=532e-9,
     object_distance=1e-3,
     camera_distance=2e-3,
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=20e-6),
+    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
 )
 SMALL = SimulatedSpeckles(
     SETUP,
@@ -123,7 +123,7 @@ def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
         {"camera": Camera(photoelectrons=201)},
         {"setup": replace(SETUP, camera_distance=2.1e-3)},
         {"setup": replace(SETUP, modulation="amplitude")},
-        {"setup": replace(SETUP, diffuser=ThinDiffuser(2.93, 20e-6))},
+        {"setup": replace(SETUP, diffuser=ThinDiffuser(2.93, 33.1e-6))},
     ],
     ids=lambda changed: next(iter(changed)),
 )

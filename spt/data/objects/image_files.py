@@ -166,7 +166,7 @@ def decode(item: Item, white: int | None = None) -> Float[np.ndarray, "h w"]:
 
 
 def _one_page(name: str, content: bytes) -> np.ndarray:
-    pages = read_picture(name, content)
+    pages = read_picture(name, content, grey=True)
     if len(pages) > 1:
         raise InvalidValue(f"{name} holds {len(pages)} pages; store one object a file.")
     return pages[0]
