@@ -119,7 +119,7 @@ def test_refuses_a_bit_depth_out_of_range(bits):
 
 def test_a_dark_frame_holds_read_noise_alone():
     camera = Camera(photoelectrons=100.0, read_noise=5.0, saturation=1.0, bits=12)
-    frame = camera.expose(torch.zeros(1, 200, 200), torch.Generator().manual_seed(0)) / 4095 * 100
+    frame = camera.expose(torch.zeros(1, 200, 200), seeded()) / 4095 * 100
     # Half of the Gaussian is clipped at zero: the mean of the rest is sigma / sqrt(2 pi).
     assert frame.mean().item() == pytest.approx(5.0 / (2 * math.pi) ** 0.5, rel=0.03)
 

@@ -293,7 +293,7 @@ def test_speckle_of_one_object_behind_independent_diffusers_is_uncorrelated():
 def test_speckle_of_one_diffuser_carries_the_object():
     """The same diffuser: patterns of like objects are alike, of unlike ones are not."""
     medium = select(DEFAULT.draw(1, seeded(9)), torch.zeros(3, dtype=torch.long))
-    objects = torch.rand(3, 64, 64)
+    objects = torch.rand(3, 8, 8).repeat_interleave(8, 1).repeat_interleave(8, 2)
     objects[1] = (objects[0] + 0.02 * objects[1]).clamp(max=1)
     base, like, unlike = DEFAULT.intensity(objects, medium)
     assert pcc(base, like) > 0.99
@@ -319,7 +319,7 @@ def drawn(count: int) -> torch.Tensor:
 def test_default_contrast_is_near_caustic():
     intensity = DEFAULT.intensity(drawn(48), DEFAULT.draw(48, seeded(11)))
     contrast = intensity.std((1, 2)) / intensity.mean((1, 2))
-    assert contrast.mean().item() == pytest.approx(1.06, abs=0.05)
+    assert contrast.mean().item() == pytest.approx(1.16, abs=0.05)
 
 
 def test_default_energy_in_view():
@@ -331,10 +331,10 @@ def test_default_energy_in_view():
 
 
 def test_amplitude_objects_keep_more_energy_in_view():
-    """Glyphs and strokes are lit in the middle of the window only: 93 % stays in view."""
+    """Glyphs and strokes are lit in the middle of the window only: 87 % reaches it, and the stop takes some 5 %."""
     setup, objects = dataclasses.replace(DEFAULT, modulation="amplitude"), drawn(48)
     intensity = setup.intensity(objects, setup.draw(48, seeded(13)))
-    assert (intensity.sum() / objects.square().sum()).item() == pytest.approx(0.93, abs=0.03)
+    assert (intensity.sum() / objects.square().sum()).item() == pytest.approx(0.87, abs=0.03)
 
 
 # Errors

@@ -10,7 +10,7 @@ from scipy.signal import convolve2d
 
 from spt.optics import DiffuserPsf, IncoherentSetup, ThinDiffuser
 
-PSF = DiffuserPsf(63, 192, 4e-6, 532e-9, 4e-3, 0.2e-3, ThinDiffuser(3.0, 34e-6))
+PSF = DiffuserPsf(63, 256, 4e-6, 532e-9, 6.8e-3, 0.34e-3, ThinDiffuser(3.0, 34e-6))
 SETUP = IncoherentSetup(32, PSF)
 
 
@@ -76,9 +76,9 @@ def test_draws_follow_the_generator():
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("size", [0, 193])
+@pytest.mark.parametrize("size", [0, 257])
 def test_refuses_a_function_larger_than_its_grid(size):
-    with pytest.raises(ValueError, match=f"size = {size} px must lie between 1 and grid = 192 px"):
+    with pytest.raises(ValueError, match=f"size = {size} px must lie between 1 and grid = 256 px"):
         dataclasses.replace(PSF, size=size)
 
 
