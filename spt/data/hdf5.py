@@ -96,7 +96,7 @@ class SavedSpeckles(Source):
     path: str | None
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]  # follows from other settings
         """Side of speckles and objects [px]."""
         with open_set(self._file) as file:
             return int(file.attrs["size"])

@@ -64,9 +64,9 @@ def _explained(path: Path, part: Path) -> Iterator[None]:
     """Say with every error of the disk what is left and how to go on."""
     try:
         yield
-    except (FileExistsError, BlockingIOError):
-        raise
     except OSError as error:
+        if isinstance(error, BlockingIOError) or error.errno is None:  # says all of this already
+            raise
         left = f"What is finished stays in {part}: the same command goes on there"
         reason = os.strerror(error.errno) if error.errno else str(error)
         message = f"cannot write ({reason}). {left if part.exists() else 'Nothing was left'}"
@@ -101,7 +101,7 @@ def _can_go_on(part: Path, settings: Any) -> bool:
         return False
     try:
         with h5py.File(part, "r", locking=False) as file:
-            if "done" not in file:
+            if "done" not in file and not file.attrs["complete"]:
                 raise KeyError("it is not laid out")
             theirs = json.loads(file.attrs["settings"])
     except (OSError, KeyError, ValueError) as error:
@@ -169,6 +169,8 @@ def _go_on(part: Path, simulation: Simulation) -> None:
     """Simulate and write what is missing; ``done`` counts the pairs of all splits, in their order."""
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with h5py.File(part, "r+", locking=False) as file, Progress(*columns) as progress:
+        if file.attrs["complete"]:  # interrupted before it was renamed
+            return
         done, before = int(file["done"][0]), 0
         for split, count in simulation.counts.items():
             first = min(max(done - before, 0), count)

@@ -87,7 +87,7 @@ class SimulatedSpeckles(Source, Simulation):
             )
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]  # follows from other settings
         """Side of speckles and targets [px]."""
         return self.camera.frame(self.setup.window)
 

@@ -19,10 +19,8 @@ class Source(ABC):
     A new source defines ``size`` and ``load``. The rest has a default.
     """
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Side of speckles and objects [px]."""
+    size: int
+    """Side of speckles and objects [px]."""
 
     @abstractmethod
     def load(self) -> dict[str, Pairs]:
@@ -48,10 +46,8 @@ class Source(ABC):
 class Simulation(ABC):
     """Pairs that are simulated from settings alone, each by its split and number."""
 
-    @property
-    @abstractmethod
-    def size(self) -> int:
-        """Side of speckles and objects [px]."""
+    size: int
+    """Side of speckles and objects [px]."""
 
     @property
     @abstractmethod

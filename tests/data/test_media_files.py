@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spt.data.media_files import MeasuredFibre, MeasuredPsf, read_grey
+from spt.data.media_files import MeasuredFibre, MeasuredPsf
 
 
 def seeded(seed: int = 0) -> np.random.Generator:
@@ -170,8 +170,8 @@ def test_refuses_no_tile(tmp_path, setting):
 
 def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "0.bmp").write_bytes(b"BM, but not a picture")
-    with pytest.raises(ValueError, match=r"0\.bmp cannot be read as an image"):
-        read_grey(tmp_path / "0.bmp")
+    with pytest.raises(ValueError, match=r"0\.bmp cannot be read as a picture"):
+        MeasuredPsf(str(tmp_path), positions=[0])
     with pytest.raises(FileNotFoundError, match=r"1\.bmp is not there\. Check the folder and the positions"):
         MeasuredPsf(str(tmp_path), positions=[1])
 

@@ -162,9 +162,7 @@ def test_fixed_diffusers_cannot_be_drawn_fresh(source):
 
 
 def test_a_set_on_disk_cannot_be_drawn_fresh():
-    with pytest.raises(
-        ValueError, match="SavedSpeckles reads pairs that were recorded"
-    ):
+    with pytest.raises(ValueError, match="SavedSpeckles reads pairs that were recorded"):
         SpeckleDataModule(SavedSpeckles("a.h5"), Preparation(), online=True)
 
 
