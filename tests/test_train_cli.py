@@ -158,7 +158,7 @@ def test_unknown_option_is_hydras_own_error():
 
 
 def test_impossible_size(tmp_path: Path):
-    text = refused(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=72")
+    text = refused(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=112")
     assert "multiples of 8, got 36x36" in text
 
 

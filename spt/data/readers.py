@@ -87,7 +87,9 @@ def read_picture(name: str, file: Path | bytes, grey: bool = False) -> Shaped[np
 def _page(name: str, page: Image.Image, kind: str | None, grey: bool) -> np.ndarray:
     if page.mode not in ("1", "L", "I", "F") and not page.mode.startswith("I;16"):
         if not grey:
-            raise InvalidValue(f"{name} is a colour picture ({page.mode}). Save frames with one channel of grey levels.")
+            raise InvalidValue(
+                f"{name} is a colour picture ({page.mode}). Save frames with one channel of grey levels."
+            )
         page = page.convert("L")
     pixels = native(np.asarray(page))
     # Pillow opens some 16-bit PNG files as 32-bit integers.

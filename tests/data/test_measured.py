@@ -218,9 +218,7 @@ def test_frames_with_nan_are_numbered(source, tmp_path, frames, value):
     speckle = frames[1].astype(np.float32)
     speckle[1, 3, 3] = speckle[4, :2] = value
     np.savez(tmp_path / "d1.npz", speckle=speckle)
-    with pytest.raises(
-        ValueError, match=r"d1.npz: frame\(s\) 1, 4 .* hold NaN, infinity or negative"
-    ):
+    with pytest.raises(ValueError, match=r"d1.npz: frame\(s\) 1, 4 .* hold NaN, infinity or negative"):
         source.load()
 
 

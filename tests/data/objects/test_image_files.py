@@ -181,7 +181,7 @@ def test_a_black_picture_stays_black(tmp_path):
 
 
 def test_other_byte_orders_are_read(tmp_path):
-    np.save(tmp_path / "a.npy", RAMP[None].astype(">u2") * 321)
+    np.save(tmp_path / "a.npy", (RAMP[None].astype(int) * 321).astype(">u2"))
     np.testing.assert_allclose(images(tmp_path / "a.npy")[0], RAMP.astype(float) * 321 / 65535, atol=1e-7)
 
 
