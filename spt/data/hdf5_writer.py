@@ -47,7 +47,7 @@ def write_set(path: Path, simulation: Simulation, wait: bool = False) -> None:
         OSError: if the file cannot be written or the disk is full; what was finished stays in the part file.
     """
     settings, part = simulation.settings(), path.with_name(path.name + ".part")
-    with _explained(path, part), _locked(path, wait):
+    with _alone(path, part, wait):
         if not path.exists():
             if not _can_go_on(part, settings):
                 _lay_out(part, simulation, settings)
@@ -60,31 +60,23 @@ def write_set(path: Path, simulation: Simulation, wait: bool = False) -> None:
 
 
 @contextmanager
-def _explained(path: Path, part: Path) -> Iterator[None]:
-    """Say with every error of the disk what is left and how to go on."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, BlockingIOError) or error.errno is None:  # says all of this already
-            raise
-        left = f"What is finished stays in {part}: the same command goes on there"
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        message = f"cannot write ({reason}). {left if part.exists() else 'Nothing was left'}"
-        raise OSError(error.errno, message, str(path)) from error
-
-
-@contextmanager
-def _locked(path: Path, wait: bool) -> Iterator[None]:
-    """Keep every other process from writing this file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _alone(path: Path, part: Path, wait: bool) -> Iterator[None]:
+    """Keep every other process from writing this file, and say with an error of the disk how to go on."""
     lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=-1 if wait else 0)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with lock:
             yield
             Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout as error:
         message = "is being written by another process. Wait for it, or choose another out="
         raise BlockingIOError(errno.EAGAIN, message, str(path)) from error
+    except OSError as error:
+        if error.errno is None:  # says all of this already
+            raise
+        left = f"What is finished stays in {part}: the same command goes on there"
+        message = f"cannot write ({os.strerror(error.errno)}). {left if part.exists() else 'Nothing was left'}"
+        raise OSError(error.errno, message, str(path)) from error
 
 
 def _content(path: Path, settings: Any) -> str:

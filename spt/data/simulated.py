@@ -191,7 +191,10 @@ class SimulatedSpeckles(Source, Simulation):
         self, split: str, numbers: Sequence[int], objects: UInt8[Tensor, "n h w"], device: torch.device
     ) -> dict[str, Tensor]:
         diffusers = self._diffusers(split, numbers)
-        media = self._media(diffusers, device)
+        if self.train_diffusers is None:
+            media = self._draw(diffusers, device)
+        else:
+            media = select(self._fixed, torch.tensor(diffusers, device=device))
         light = self.setup.intensity(objects.to(device).float() / 255, media)
         noise = [stream(self.seed, "noise", number, split) for number in numbers]
         shown = [number % self.train if split == "train" else number for number in numbers]
@@ -212,11 +215,6 @@ class SimulatedSpeckles(Source, Simulation):
         if split == "train":
             return [self.unseen_diffusers + number for number in numbers]
         return [n % self.unseen_diffusers if unseen else self.unseen_diffusers + n % self.train for n in numbers]
-
-    def _media(self, diffusers: list[int], device: torch.device) -> Medium:
-        if self.train_diffusers is not None:
-            return select(self._fixed, torch.tensor(diffusers, device=device))
-        return self._draw(diffusers, device)
 
     def _draw(self, diffusers: Sequence[int], device: torch.device) -> Medium:
         return self.setup.draw(len(diffusers), [stream(self.seed, "medium", d) for d in diffusers], device)

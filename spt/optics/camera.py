@@ -65,13 +65,15 @@ class Camera:
         Raises:
             InvalidValue: if not one recorded pixel fits.
         """
+        if self.footprint == 1:
+            return intensity
         rows, columns = (self.frame(samples) * self.binning for samples in intensity.shape[-2:])
         if not rows * columns:
             raise InvalidValue(
                 f"a recorded pixel of {self.footprint:g} samples is larger than the intensity, "
                 f"{tuple(intensity.shape[-2:])}. Use a smaller pixel or binning."
             )
-        return intensity if self.footprint == 1 else area_resampled(intensity, self.pixel, rows, columns)
+        return area_resampled(intensity, self.pixel, rows, columns)
 
     def expose(self, intensity: Float[Tensor, "*b h w"], rng: Generators) -> Float[Tensor, "*b p q"]:
         """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise.

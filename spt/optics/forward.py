@@ -120,9 +120,11 @@ class DiffuserSetup(Setup):
             ``screens`` (n, p, ...): phase screens [rad] of each of the ``p`` patterns of an exposure; ``distance``
             (n,): diffuser to camera [m] in float64, where it is a range.
         """
-        averaging = self.averaging or IndependentPatterns(1)
-        shape = (self.grid, self.grid)
-        screens = averaging.draw(count, lambda n: self.diffuser.draw(n, shape, self.pitch, rng, device), self.pitch)
+
+        def drawn(media: int) -> Tensor:
+            return self.diffuser.draw(media, (self.grid, self.grid), self.pitch, rng, device)
+
+        screens = self.averaging.draw(count, drawn, self.pitch) if self.averaging else drawn(count)[:, None]
         if not isinstance(self.camera_distance, Sequence):
             return {"screens": screens}
         near, far = self.camera_range

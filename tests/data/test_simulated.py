@@ -119,7 +119,7 @@ def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
         {"objects": FaceObjects()},
         {"train_diffusers": None},
         {"seed": 1},
-        {"camera": Camera(photoelectrons=201)},
+        {"camera": Camera(photoelectrons=201.0)},
         {"setup": replace(SETUP, camera_distance=2.1e-3)},
         {"setup": replace(SETUP, modulation="amplitude")},
         {"setup": replace(SETUP, diffuser=ThinDiffuser(2.91, 33.1e-6))},
