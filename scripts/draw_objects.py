@@ -29,16 +29,17 @@ def draw(families: list[str], size: int, count: int, seed: int, out: Path) -> No
     """Draw the sheet.
 
     Raises:
-        ValueError: if size or count is not positive.
+        InvalidValue: if size or count is not positive.
     """
     import numpy as np
     from hydra import compose, initialize_config_dir
 
+    from spt.errors import InvalidValue
     from spt.evaluation.pictures import save
     from spt.run.building import build
 
     if min(size, count) < 1:
-        raise ValueError(f"--size and --count must be 1 or more, got {size} and {count}.")
+        raise InvalidValue(f"--size and --count must be 1 or more, got {size} and {count}.")
     rows = []
     for family in families:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):

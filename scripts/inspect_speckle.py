@@ -19,27 +19,26 @@ def inspect_speckle(cfg: DictConfig) -> None:
     """Measure every diffuser of the set, and of the set to compare with.
 
     Raises:
-        ValueError: if ``limit`` or ``pitch`` is out of range.
+        InvalidValue: if ``limit`` or ``pitch`` is out of range.
     """
     from spt.data.frames import read_frames
-    from spt.evaluation.speckle.measured import Frames, by_diffuser, one_split
-    from spt.evaluation.speckle.report import report
+    from spt.errors import InvalidValue
+    from spt.evaluation.speckle.frame_statistics import Frames, by_diffuser, one_split
+    from spt.evaluation.speckle.inspection import report
     from spt.run.building import build
 
     if cfg.limit < 1 or (cfg.pitch is not None and not cfg.pitch > 0):
-        raise ValueError(f"limit must be at least 1 and pitch positive [m], got {cfg.limit} and {cfg.pitch}.")
+        raise InvalidValue(f"limit must be at least 1 and pitch positive [m], got {cfg.limit} and {cfg.pitch}.")
 
     def groups(node: DictConfig, label: str) -> list[Frames]:
-        data = build(node)
-        data.prepare_data()
-        data.setup()
-        return by_diffuser(one_split(data.splits, cfg.split), cfg.limit, f"{label}, ")
+        splits = build(node).source.load()
+        return by_diffuser(one_split(splits, cfg.split), cfg.limit, f"{label}, ")
 
     choices = HydraConfig.get().runtime.choices
     if cfg.frames is None:
         sets = [groups(cfg.data, choices["data"])]
     else:
-        sets = [[Frames(Path(cfg.frames).name, read_frames(Path(cfg.frames))[: cfg.limit])]]
+        sets = [[Frames(Path(cfg.frames).name, read_frames(Path(cfg.frames).expanduser(), cfg.limit))]]
     if cfg.against is not None:
         sets.append(groups(cfg.against, choices["data@against"]))
     report(sets, build(cfg.limits), Path(cfg.out), cfg.pitch)

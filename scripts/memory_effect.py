@@ -33,22 +33,23 @@ def memory_effect(media: int, seed: int, out: Path) -> str:
     """Simulate both curves, write the figure and return the table.
 
     Raises:
-        ValueError: if there are fewer than 2 media.
+        InvalidValue: if there are fewer than 2 media.
     """
     import math
 
-    import torch
+    import numpy as np
 
+    from spt.errors import InvalidValue
     from spt.evaluation.score_table import markdown
     from spt.optics import ThickDiffuser, ThinDiffuser
     from spt.optics.memory_effect import shift_law, simulated_shift, simulated_tilt, tilt_law
 
     if media < 2:
-        raise ValueError(f"--media must be at least 2, to show a spread, got {media}.")
-    generator, thin, thick = torch.Generator().manual_seed(seed), ThinDiffuser(*THIN), ThickDiffuser(*THICK)
+        raise InvalidValue(f"--media must be at least 2, to show a spread, got {media}.")
+    rng, thin, thick = np.random.default_rng(seed), ThinDiffuser(*THIN), ThickDiffuser(*THICK)
     # The thin screen at 3.8 mm: beyond its caustics, where the law holds.
-    shifted = simulated_shift(thin, SHIFTS, GRID, PITCH, WAVELENGTH, DISTANCE / 2, media, generator)
-    tilted = simulated_tilt(thick, CYCLES, GRID, PITCH, WAVELENGTH, DISTANCE, media, generator)
+    shifted = simulated_shift(thin, SHIFTS, GRID, PITCH, WAVELENGTH, DISTANCE / 2, media, rng)
+    tilted = simulated_tilt(thick, CYCLES, GRID, PITCH, WAVELENGTH, DISTANCE, media, rng)
     angles = [k * WAVELENGTH / (GRID * PITCH) for k in CYCLES]
     panels = [
         ("thin screen, shift [µm]", [s * 1e6 for s in SHIFTS], shifted, [shift_law(thin, s) for s in SHIFTS]),

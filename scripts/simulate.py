@@ -20,20 +20,18 @@ def simulate(cfg: DictConfig) -> None:
     """Build the source and write its pairs.
 
     Raises:
-        ValueError: if no file is named, or the data are not simulated.
+        InvalidValue: if no file is named, or the data are not simulated.
     """
     from spt.data.hdf5_writer import write_set
-    from spt.data.simulated import SimulatedSpeckles
+    from spt.errors import InvalidValue
     from spt.run.building import build
 
     if cfg.out is None:
-        raise ValueError("out= is missing: name the file to write, for example out=weak.h5.")
-    source = build(cfg.data).source
-    if not isinstance(source, SimulatedSpeckles):
-        raise ValueError(f"{type(source).__name__} reads pairs that are there already; choose simulated data, data=….")
-    path = Path(cfg.out)
-    write_set(path, source)
-    pairs = ", ".join(f"{split} {count}" for split, count in source.counts.items())
+        raise InvalidValue("out= is missing: name the file to write, for example out=weak.h5.")
+    simulation = build(cfg.data).source.simulation()
+    path = Path(cfg.out).expanduser()
+    write_set(path, simulation)
+    pairs = ", ".join(f"{split} {count}" for split, count in simulation.counts.items())
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Pairs: {pairs}. Train on it: data=hdf5 data.source.path={path}")
 
 

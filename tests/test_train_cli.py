@@ -171,7 +171,7 @@ def test_unknown_option_is_hydras_own_error():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data.source.setup.window=36", "data.source.setup.grid=72"], "multiples of 8, got 36x36"),
+        (["data.source.setup.window=36", "data.source.setup.grid=112"], "multiples of 8, got 36x36"),
         (["data.source.train=0"], "data.source.train must be at least 1"),
         (
             ["loss=ce", "head=binary"],

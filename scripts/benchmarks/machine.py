@@ -59,7 +59,7 @@ def each(measure: Callable[[dict[str, Any]], Any], cases: list[dict[str, Any]]) 
 
 def show(table: Iterable[list[str]], note: str = "") -> None:
     """Print a Markdown table, the first row as header, and a note below it."""
-    from spt.evaluation.report import markdown
+    from spt.evaluation.score_table import markdown
 
     print(markdown(table), *([f"\n{note}"] if note else []), sep="\n", end="\n\n")
 

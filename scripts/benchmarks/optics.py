@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from machine import built, each, hardware, parser, show
@@ -57,19 +58,19 @@ class Frames:
     setup: ThinDiffuserSetup
     camera: Camera
     objects: Float[Tensor, "b n n"]
-    generator: torch.Generator
+    rng: np.random.Generator
 
     def simulate(self, irradiance: Irradiance) -> Tensor:
         """Draw a medium for every object, propagate, expose."""
-        medium = self.setup.draw(len(self.objects), self.generator)
-        return self.camera.expose(irradiance(self.objects, medium), self.generator)
+        medium = self.setup.draw(len(self.objects), self.rng)
+        return self.camera.expose(irradiance(self.objects, medium), self.rng)
 
 
 def frames(setup: ThinDiffuserSetup, camera: Camera, window: int, batch: int) -> Frames:
     """Random objects for a setup of another ``window`` [px] and twice that grid."""
-    generator = torch.Generator().manual_seed(0)
+    rng = np.random.default_rng(0)
     sized = replace(setup, window=window, grid=2 * window)
-    return Frames(sized, camera, torch.rand(batch, window, window, generator=generator), generator)
+    return Frames(sized, camera, torch.from_numpy(rng.random((batch, window, window), np.float32)), rng)
 
 
 def measure_simulation(
@@ -88,7 +89,7 @@ def measure_simulation(
     ways: dict[str, Irradiance] = {"spt": batch.setup.intensity} | other_ways(batch.setup)
     if size > LARGEST_PADDED:
         del ways[PADDED]
-    medium = batch.setup.draw(len(batch.objects), batch.generator)
+    medium = batch.setup.draw(len(batch.objects), batch.rng)
     one = batch.objects[:1], select(medium, slice(1))
     calls = {f"frame, {name}": partial(batch.simulate, ways[name]) for name in ("spt", SAME_GRID)}
     for name, way in ways.items():

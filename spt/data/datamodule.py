@@ -1,30 +1,17 @@
 """The Lightning data module: a source, a preparation, and loaders whose order depends on (seed, epoch) alone."""
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from spt.data.online import NumberedOverEpochs, OnlinePairs, check_online, whole
-from spt.data.pairs import Pairs, PairsDataset, Sample, collate
+from spt.data.online import OnlinePairs
+from spt.data.order import EpochOrder, LateLoader
+from spt.data.pairs import Pairs, PairsDataset, Sample, whole
 from spt.data.preparation import Preparation
-from spt.data.simulated import SimulatedSpeckles
-
-
-class Source(Protocol):
-    """Whatever yields the pairs of every split."""
-
-    @property
-    def size(self) -> int:
-        """Side of speckles and objects [px]."""
-
-    def prepare(self) -> None:
-        """Do once what is slow: simulate, download, check."""
-
-    def load(self) -> dict[str, Pairs]:
-        """Return split name to pairs; ``train`` is one of them."""
+from spt.data.source import Simulation, Source
+from spt.errors import InvalidValue
 
 
 class SpeckleDataModule(LightningDataModule):
@@ -39,7 +26,7 @@ class SpeckleDataModule(LightningDataModule):
         online: simulate every training pair anew in every epoch; on the GPU, and then in the training process, when it
             trains there. Validation pairs stay what they are.
     Raises:
-        ValueError: if ``batch_size`` or ``workers`` is out of range, or ``source`` cannot simulate online.
+        InvalidValue: if ``batch_size``, ``workers`` or ``seed`` is out of range, or ``source`` cannot simulate online.
     """
 
     def __init__(
@@ -53,12 +40,13 @@ class SpeckleDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         if batch_size < 1:
-            raise ValueError(f"data.batch_size must be at least 1, got {batch_size}.")
+            raise InvalidValue(f"data.batch_size must be at least 1, got {batch_size}.")
         if workers < 0:
-            raise ValueError(f"data.workers must be 0 or more, got {workers}.")
-        if online:
-            check_online(source)
-        self.source, self.preparation, self.online = source, preparation, online
+            raise InvalidValue(f"data.workers must be 0 or more, got {workers}.")
+        if seed < 0:
+            raise InvalidValue(f"seed must be 0 or more, got {seed}.")
+        self.simulation: Simulation | None = source.simulation(fresh=True) if online else None
+        self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.splits: dict[str, Pairs] = {}
 
@@ -67,9 +55,21 @@ class SpeckleDataModule(LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:
-        """Load the splits."""
-        if not self.splits:
-            self.splits = self.source.load()
+        """Load the splits.
+
+        Raises:
+            InvalidValue: if ``train`` or ``val_seen`` is missing.
+        """
+        if self.splits:
+            return
+        splits = self.source.load()
+        for name, purpose in (("train", "is what a network learns from"), ("val_seen", "chooses the epoch")):
+            if name not in splits:
+                raise InvalidValue(
+                    f"the data have no split {name!r}, which {purpose}; they have {', '.join(splits)}. Add it to the "
+                    "file or folder that data.source names."
+                )
+        self.splits = splits
 
     @property
     def validation_splits(self) -> list[str]:
@@ -78,49 +78,33 @@ class SpeckleDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
-        loader = self._simulating_loader() if self.online else self._loader("train", shuffle=True)
-        assert isinstance(loader.sampler, DistributedSampler)
-        if self.trainer is not None:
-            loader.sampler.set_epoch(self.trainer.current_epoch)
-        return loader
+        pairs, on_gpu = self.splits["train"], False
+        dataset: Dataset[Sample] = PairsDataset(pairs, self.preparation)
+        if self.simulation is not None:
+            on_gpu = self._device.type == "cuda" and self.simulation.processor.type == "cuda"
+            device = self._device if on_gpu else torch.device("cpu")
+            dataset = OnlinePairs(self.simulation, pairs, self.preparation, device)
+        order = EpochOrder(dataset, *self._ranks, seed=self.seed)
+        settings = self._settings(in_process=on_gpu)
+        return LateLoader(dataset, sampler=order, drop_last=len(order) >= self.batch_size, **settings)
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
         """One loader a validation split, in the order of ``validation_splits``."""
-        return [self._loader(name) for name in self.validation_splits]
+        datasets = [PairsDataset(self.splits[name], self.preparation) for name in self.validation_splits]
+        return [
+            DataLoader(dataset, sampler=DistributedSampler(dataset, *self._ranks, shuffle=False), **self._settings())
+            for dataset in datasets
+        ]
 
-    def _loader(self, split: str, shuffle: bool = False) -> DataLoader[Sample]:
-        dataset = PairsDataset(self.splits[split], self.preparation)
-        sampler: DistributedSampler[Sample] = DistributedSampler(dataset, *self._ranks, shuffle=shuffle, seed=self.seed)
-        return self._batches(dataset, sampler, collate, self.workers, shuffle, self._device.type == "cuda")
-
-    def _simulating_loader(self) -> DataLoader[Sample]:
-        assert isinstance(self.source, SimulatedSpeckles)
-        on_gpu = self._device.type == "cuda" and self.source.device != "cpu"
-        device = self._device if on_gpu else torch.device("cpu")
-        dataset = OnlinePairs(self.source, self.splits["train"], self.preparation, device)
-        sampler = NumberedOverEpochs(dataset, *self._ranks, seed=self.seed)
-        pinned = self._device.type == "cuda" and not on_gpu
-        return self._batches(dataset, sampler, whole, 0 if on_gpu else self.workers, True, pinned)
-
-    def _batches(
-        self,
-        dataset: Dataset[Sample],
-        sampler: DistributedSampler[Any],
-        collate_fn: Callable[[list[Any]], Any],
-        workers: int,
-        train: bool,
-        pinned: bool,
-    ) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            self.batch_size,
-            sampler=sampler,
-            num_workers=workers,
-            collate_fn=collate_fn,
-            drop_last=train and len(sampler) >= self.batch_size,
-            pin_memory=pinned,
-            persistent_workers=workers > 0,
-        )
+    def _settings(self, in_process: bool = False) -> dict[str, Any]:
+        workers = 0 if in_process else self.workers
+        return {
+            "batch_size": self.batch_size,
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "collate_fn": whole,
+            "pin_memory": self._device.type == "cuda" and not in_process,
+        }
 
     @property
     def _ranks(self) -> tuple[int, int]:

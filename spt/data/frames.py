@@ -1,77 +1,67 @@
 """Frames without objects: an array file, or a folder of images or array files."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Real
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Shaped
 from torch import Tensor
 
-from spt.data.readers import read_arrays
+from spt.data.readers import evenly, native, open_npy, read_arrays, read_picture
+from spt.errors import InvalidValue, MissingFile
 
-IMAGES = (".bmp", ".png", ".tif", ".tiff")
+PICTURES = (".bmp", ".png", ".tif", ".tiff")
 ARRAYS = (".npy", ".npz")
 
 
-def read_frames(path: Path) -> Real[Tensor, "n h w"]:
-    """Read every frame that a path holds, in the order of the file names.
+def read_frames(path: Path, limit: int | None = None) -> Shaped[Tensor, "n h w"]:
+    """Read the frames that a path holds, in the order of the file names, in which 2 comes before 10.
 
     Args:
-        path: ``.npy`` or ``.npz`` (array ``speckle``) of shape (n, h, w), (n, h, w, 1) or (h, w), an image of one
-            channel, or a folder of such files, all of one size.
+        path: ``.npy`` or ``.npz`` (array ``speckle``) of shape (n, h, w), (n, h, w, 1) or (h, w), a picture of one
+            channel, also of several pages, or a folder of such files, all of one size.
+        limit: at most so many, evenly spread over the files and over the frames of a file; the others are not read.
     Raises:
-        FileNotFoundError: if there is no such path, or no such file in the folder.
-        ValueError: if a file cannot be read, is of another shape, or differs in size from the first.
+        MissingFile: if there is no such path, or no such file in the folder.
+        InvalidValue: if a file cannot be read, is of another shape, or differs in size from the first.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there. Check frames=….")
-    known = (
-        sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGES + ARRAYS) if path.is_dir() else [path]
-    )
-    if not known:
-        raise FileNotFoundError(f"{path} holds no {', '.join(IMAGES + ARRAYS)} file. Check frames=….")
-    arrays = [_read(file) for file in known]
-    for file, array in zip(known, arrays, strict=True):
+        raise MissingFile(f"{path} is not there. Check frames=….")
+    files = _files(path) if path.is_dir() else [path]
+    if not files:
+        raise MissingFile(f"{path} holds no {', '.join(PICTURES + ARRAYS)} file. Check frames=….")
+    files = [files[k] for k in evenly(len(files), limit)]
+    arrays = [_read(file, limit) for file in files]
+    for file, array in zip(files, arrays, strict=True):
         if array.shape[1:] != arrays[0].shape[1:]:
-            raise ValueError(
-                f"{file}: frames of {array.shape[1:]} px, but {known[0].name} has {arrays[0].shape[1:]}. Frames of one "
+            raise InvalidValue(
+                f"{file}: frames of {array.shape[1:]} px, but {files[0].name} has {arrays[0].shape[1:]}. Frames of one "
                 "set have one size."
             )
-    return torch.from_numpy(np.concatenate(arrays))
+    frames = np.concatenate(arrays)
+    return torch.from_numpy(frames[evenly(len(frames), limit)])
 
 
-def _read(file: Path) -> np.ndarray:
-    array = _array(file) if file.suffix.lower() in ARRAYS else _image(file)
+def _files(folder: Path) -> list[Path]:
+    """Pictures and arrays by name, numbers by value; hidden files, which some systems add, are no frames."""
+    known = [p for p in folder.iterdir() if p.suffix.lower() in PICTURES + ARRAYS and not p.name.startswith(".")]
+    return sorted(known, key=lambda p: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", p.name)])
+
+
+def _read(file: Path, limit: int | None) -> Shaped[np.ndarray, "n h w"]:
+    if file.suffix.lower() == ".npz":
+        array = read_arrays(file, ["speckle"])["speckle"]
+    else:
+        array = open_npy(file) if file.suffix.lower() == ".npy" else read_picture(str(file), file)
     shape = array.shape
     if array.ndim == 4 and shape[-1] == 1:
         array = array[..., 0]
     if array.ndim == 2:
         array = array[None]
     if array.ndim != 3 or array.dtype.kind not in "uif":
-        raise ValueError(
+        raise InvalidValue(
             f"{file}: expected real frames (n, h, w), (n, h, w, 1) or (h, w), got {array.dtype} of shape {shape}."
         )
-    # torch.from_numpy takes no big-endian arrays, and few operations take uint16.
-    return array.astype(np.uint8 if array.dtype == np.uint8 else np.float32)
-
-
-def _array(file: Path) -> np.ndarray:
-    if file.suffix.lower() == ".npz":
-        return read_arrays(file, ["speckle"])["speckle"]
-    try:
-        return np.load(file, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as .npy: truncated, or another format ({error}).") from error
-
-
-def _image(file: Path) -> np.ndarray:
-    try:
-        with Image.open(file) as image:
-            if len(image.getbands()) != 1 or image.mode == "P":
-                raise ValueError(
-                    f"{file} is a colour image ({image.mode}). Save frames with one channel of grey levels."
-                )
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{file} cannot be read as an image: truncated, or another format.") from error
+    frames = native(array[evenly(len(array), limit)])
+    return frames if frames.dtype == np.uint8 else frames.astype(np.float32)  # few operations take uint16

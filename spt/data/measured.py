@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,11 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spt.data.pairs import Pairs
-from spt.data.readers import data_folder, read_arrays
+from spt.data.readers import check_intensities, data_folder, read_arrays
+from spt.data.source import Source
+from spt.errors import InvalidValue
 
 
 @dataclass(frozen=True)
-class MeasuredDiffusers:
+class MeasuredDiffusers(Source):
     """Split measured frames by object and by diffuser.
 
     ``train``: later objects through the trained diffusers. ``val_seen``: the first ``validation`` objects through
@@ -32,12 +35,12 @@ class MeasuredDiffusers:
         object_scale: side of the upsampled object relative to the frame; the middle is kept.
         threshold: objects above are 1, below 0; None keeps them grey.
     Raises:
-        ValueError: if the numbers do not fit the files or each other.
-        FileNotFoundError: if the folder or a file is missing.
+        InvalidValue: if the numbers do not fit the files or each other.
+        MissingFile: if the folder or a file is missing.
     """
 
     root: str | None
-    speckle_files: Mapping[int, str]
+    speckle_files: Mapping[Any, str]
     object_file: str
     size: int
     validation: int
@@ -46,13 +49,15 @@ class MeasuredDiffusers:
     threshold: float | None
 
     def __post_init__(self) -> None:
+        # A number that is added on the command line arrives as text.
+        object.__setattr__(self, "speckle_files", {_number(d): name for d, name in self.speckle_files.items()})
         if not set(self.unseen_diffusers) < set(self.speckle_files):
-            raise ValueError(
+            raise InvalidValue(
                 f"data.source.unseen_diffusers = {list(self.unseen_diffusers)} must leave at least one of "
                 f"{sorted(self.speckle_files)} to train on."
             )
         if self.object_scale < 1:
-            raise ValueError(f"data.source.object_scale must be at least 1, got {self.object_scale}.")
+            raise InvalidValue(f"data.source.object_scale must be at least 1, got {self.object_scale}.")
 
     def prepare(self) -> None:
         """Check that the folder is there before anything is built."""
@@ -63,13 +68,13 @@ class MeasuredDiffusers:
         folder = self._folder()
         objects = read_arrays(folder / self.object_file, ["object28"])["object28"]
         if objects.ndim != 3 or objects.dtype != np.uint8:
-            raise ValueError(
+            raise InvalidValue(
                 f"{folder / self.object_file}: expected object28 as uint8 of shape (frames, h, w), got "
                 f"{objects.dtype} of shape {objects.shape}."
             )
         target = targets(torch.from_numpy(objects), self.size, self.object_scale, self.threshold)
         if not 0 < self.validation < len(objects):
-            raise ValueError(
+            raise InvalidValue(
                 f"data.source.validation must leave frames to train on: 1 to {len(objects) - 1}, got {self.validation}."
             )
         frames = {d: self._frames(folder / name, len(objects)) for d, name in sorted(self.speckle_files.items())}
@@ -86,6 +91,7 @@ class MeasuredDiffusers:
                 torch.cat([frames[d][part] for d in diffusers]),
                 torch.cat([target[part] for _ in diffusers]),
                 torch.cat([torch.full((len(target[part]),), d) for d in diffusers]),
+                {"object": torch.arange(len(target))[part].repeat(len(diffusers))},
             )
             for name, (diffusers, part) in plan.items()
             if diffusers
@@ -97,19 +103,28 @@ class MeasuredDiffusers:
     def _frames(self, path: Path, count: int) -> Float[Tensor, "n h w"]:
         speckle = read_arrays(path, ["speckle"])["speckle"]
         if speckle.ndim != 3 or len(speckle) != count:
-            raise ValueError(f"{path}: expected speckle of shape ({count}, h, w), got {speckle.shape}.")
+            raise InvalidValue(f"{path}: expected speckle of shape ({count}, h, w), got {speckle.shape}.")
         if min(speckle.shape[1:]) < self.size:
-            raise ValueError(
+            raise InvalidValue(
                 f"{path}: frames of {speckle.shape[1:]} px are smaller than data.source.size = {self.size}."
             )
-        if not np.isfinite(speckle).all():
-            raise ValueError(
-                f"{path}: frames {np.unique(np.argwhere(~np.isfinite(speckle))[:, 0])} hold NaN or infinity."
+        if speckle.shape[1] != speckle.shape[2]:
+            raise InvalidValue(
+                f"{path}: frames of {speckle.shape[1]}x{speckle.shape[2]} px are not square, and targets of "
+                f"{self.size}x{self.size} px would not match them. Cut the frames to squares."
             )
+        check_intensities(speckle, path)
         frames = torch.from_numpy(speckle)
         if frames.shape[1:] == (self.size, self.size):
             return frames
         return F.interpolate(frames.float()[:, None], (self.size, self.size), mode="area")[:, 0]
+
+
+def _number(diffuser: int | str) -> int:
+    try:
+        return int(diffuser)
+    except ValueError:
+        raise InvalidValue(f"data.source.speckle_files: {diffuser!r} is no number of a diffuser.") from None
 
 
 def targets(objects: Tensor, size: int, scale: float, threshold: float | None) -> Float[Tensor, "n h w"]:

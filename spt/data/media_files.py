@@ -9,17 +9,17 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from spt.data.readers import data_folder, read_arrays
-from spt.optics import Finding, Medium, ModeMatrixSetup
+from spt.data.readers import data_folder, read_arrays, read_picture
+from spt.errors import InvalidValue, MissingFile
+from spt.optics import Medium, ModeMatrixSetup, PointSpread, Setup
+from spt.optics.draws import Generators, distinct
 from spt.optics.resampling import area_resampled
-from spt.optics.transmission import distinct
 
 
 @dataclass(frozen=True)
-class MeasuredFibre:
+class MeasuredFibre(Setup):
     """A multimode fibre by its measured transmission matrices, one state of deformation a medium.
 
     The rows of a file's matrix are the output, the columns the input: between states of rest the two halves of the
@@ -35,8 +35,8 @@ class MeasuredFibre:
         polariser: record one output polarisation alone.
         positions: motor positions [mm] to take, as the files are named; None takes all.
     Raises:
-        FileNotFoundError: if the folder or a file is missing.
-        ValueError: if a file is not what was expected.
+        MissingFile: if the folder or a file is missing.
+        InvalidValue: if a file is not what was expected.
     Source: Matthes et al., Phys. Rev. X 11, 021060 (2021), data and bases. Differs: scaled so that the largest
         singular value is 1; bases without the aberrations of the authors' setup.
     """
@@ -58,23 +58,21 @@ class MeasuredFibre:
         found = sorted((p.stem.removeprefix("TM_modes_") for p in folder.glob("TM_modes_*.npz")), key=float)
         positions = [str(p) for p in self.positions] if self.positions else found
         if not positions:
-            raise FileNotFoundError(f"{folder} holds no TM_modes_<position>.npz.")
+            raise MissingFile(f"{folder} holds no TM_modes_<position>.npz.")
         files = [folder / f"TM_modes_{position}.npz" for position in positions]
         matrices = torch.from_numpy(np.stack([read_arrays(file, ["TM_corr_modes"])["TM_corr_modes"] for file in files]))
         matrices = matrices / torch.linalg.matrix_norm(matrices, 2).max()
         modes_in, modes_out = (torch.from_numpy(modes[name]) for name in ("modes_in", "modes_out"))
         return ModeMatrixSetup(self.window, matrices, modes_in, modes_out, self.modulation, self.polariser)
 
-    def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Nothing: no field is sampled in space."""
-        return self.built.report(pixel)
+    @property
+    def measured(self) -> bool:
+        """The states were recorded."""
+        return True
 
-    def validate(self, pixel: float = 1.0) -> None:
-        """Nothing is refused."""
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` different states: ``state`` (n,)."""
-        return self.built.draw(count, generator)
+        return self.built.draw(count, rng, device)
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity for objects in [0, 1], each through its own state of the fibre."""
@@ -82,7 +80,7 @@ class MeasuredFibre:
 
 
 @dataclass(frozen=True)
-class MeasuredPsf:
+class MeasuredPsf(PointSpread):
     """Speckle point-spread functions of ground glass, cut from measured frames: a tile of a position is a medium.
 
     Tiles of one position are independent. Positions 10 steps (0.5 mm) apart share 15 % by the memory effect.
@@ -94,8 +92,8 @@ class MeasuredPsf:
         positions: pinhole positions, as the files are named, in steps of 0.05 mm.
         floor: grey level of the background that is subtracted; what falls below is dark. A modelling choice.
     Raises:
-        FileNotFoundError: if the folder or a file is missing.
-        ValueError: if a file is no image, or smaller than one tile.
+        MissingFile: if the folder or a file is missing.
+        InvalidValue: if a file is no image, or smaller than one tile.
     Source: github.com/spark6464/speckle_Memory-effect_range, measured behind 220-grit glass. Differs: cut to tiles.
     """
 
@@ -107,7 +105,7 @@ class MeasuredPsf:
 
     def __post_init__(self) -> None:
         if self.size < 1 or self.binning < 1 or not self.positions:
-            raise ValueError(
+            raise InvalidValue(
                 f"size and binning must be at least 1 and positions must name a file, got {self.size}, {self.binning} "
                 f"and {list(self.positions)}."
             )
@@ -119,43 +117,29 @@ class MeasuredPsf:
         folder = data_folder(self.root, "memory_effect_psf_220grit", "data.source.setup.psf.root")
         return torch.cat([self._cut(folder / f"{position}.bmp") for position in self.positions])
 
-    def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Nothing: the speckles were measured."""
-        return []
+    @property
+    def measured(self) -> bool:
+        """The tiles were recorded."""
+        return True
 
-    def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "n k k"]:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` different point-spread functions.
 
         Raises:
-            ValueError: if there are fewer tiles.
+            InvalidValue: if there are fewer tiles.
         """
-        index = distinct(count, len(self.tiles), "tiles of measured speckle", generator)
-        return self.tiles.to(index.device)[index]
+        return self.tiles[distinct(count, len(self.tiles), "tiles of measured speckle", rng)].to(device)
 
     def _cut(self, path: Path) -> Float[Tensor, "t k k"]:
-        frame = (read_grey(path) - self.floor).clamp(min=0)
+        if not path.is_file():
+            raise MissingFile(f"{path} is not there. Check the folder and the positions.")
+        frame = (torch.from_numpy(read_picture(str(path), path)[0]).float() - self.floor).clamp(min=0)
         rows, columns = (side // self.binning // self.size for side in frame.shape)
         if not rows * columns:
-            raise ValueError(
+            raise InvalidValue(
                 f"{path}: a frame of {tuple(frame.shape)} px, {self.binning}-fold binned, holds no tile of "
                 f"{self.size} px. Use a smaller size or binning."
             )
         frame = area_resampled(frame, self.binning, rows * self.size, columns * self.size)
         tiles = frame.unflatten(0, (rows, self.size)).unflatten(2, (columns, self.size)).transpose(1, 2).flatten(0, 1)
         return tiles / tiles.sum((1, 2), keepdim=True)
-
-
-def read_grey(path: Path) -> Float[Tensor, "h w"]:
-    """Read a grey image as floats in its own grey levels.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is no image.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there. Check the folder and the positions.")
-    try:
-        with Image.open(path) as image:
-            return torch.from_numpy(np.array(image.convert("F")))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}). Restore or delete the file.") from error

@@ -6,6 +6,8 @@ from typing import Literal
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from spt.errors import InvalidValue
+
 
 @dataclass(frozen=True)
 class Preparation:
@@ -16,7 +18,7 @@ class Preparation:
         scale: ``standardize`` (mean 0, standard deviation 1), ``maximum`` (divide by the frame's maximum, as the deep
             speckle correlation network was trained) or ``none``.
     Raises:
-        ValueError: if a choice is unknown.
+        InvalidValue: if a choice is unknown.
     """
 
     transform: Literal["sqrt", "none"] = "sqrt"
@@ -24,9 +26,11 @@ class Preparation:
 
     def __post_init__(self) -> None:
         if self.transform not in ("sqrt", "none"):
-            raise ValueError(f"data.preparation.transform must be 'sqrt' or 'none', got {self.transform!r}.")
+            raise InvalidValue(f"data.preparation.transform must be 'sqrt' or 'none', got {self.transform!r}.")
         if self.scale not in ("standardize", "maximum", "none"):
-            raise ValueError(f"data.preparation.scale must be 'standardize', 'maximum' or 'none', got {self.scale!r}.")
+            raise InvalidValue(
+                f"data.preparation.scale must be 'standardize', 'maximum' or 'none', got {self.scale!r}."
+            )
 
     def __call__(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
         """Prepare one frame or many; a constant frame becomes zeros, a dark one stays dark."""

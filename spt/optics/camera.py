@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators, normal
 from spt.optics.resampling import area_resampled
 
 
@@ -25,7 +27,7 @@ class Camera:
             is a larger pixel.
         binning: side of the square of pixels whose grey levels are averaged after they were read out.
     Raises:
-        ValueError: if a setting is out of range.
+        InvalidValue: if a setting is out of range.
     Source: EMVA 1288 linear camera model. Differs: Gaussian instead of Poisson shot noise (at 200 electrons the
         difference is below the read noise, and it is much faster); no dark current or fixed-pattern noise.
     """
@@ -39,14 +41,14 @@ class Camera:
 
     def __post_init__(self) -> None:
         if not (self.photoelectrons > 0 and self.read_noise >= 0 and self.saturation > 0):
-            raise ValueError(
+            raise InvalidValue(
                 f"a camera needs photoelectrons > 0, read_noise >= 0 and saturation > 0, got {self.photoelectrons}, "
                 f"{self.read_noise}, {self.saturation}."
             )
         if not 1 <= self.bits <= 16:
-            raise ValueError(f"bits must lie between 1 and 16, got {self.bits}.")
+            raise InvalidValue(f"bits must lie between 1 and 16, got {self.bits}.")
         if not (0 < self.pixel < math.inf and self.binning >= 1):
-            raise ValueError(f"a camera needs pixel > 0 and binning >= 1, got {self.pixel} and {self.binning}.")
+            raise InvalidValue(f"a camera needs pixel > 0 and binning >= 1, got {self.pixel} and {self.binning}.")
 
     @property
     def footprint(self) -> float:
@@ -61,23 +63,30 @@ class Camera:
         """Mean irradiance of every pixel before binning; differentiable.
 
         Raises:
-            ValueError: if not one recorded pixel fits.
+            InvalidValue: if not one recorded pixel fits.
         """
+        if self.footprint == 1:
+            return intensity
         rows, columns = (self.frame(samples) * self.binning for samples in intensity.shape[-2:])
         if not rows * columns:
-            raise ValueError(
+            raise InvalidValue(
                 f"a recorded pixel of {self.footprint:g} samples is larger than the intensity, "
                 f"{tuple(intensity.shape[-2:])}. Use a smaller pixel or binning."
             )
-        return intensity if self.footprint == 1 else area_resampled(intensity, self.pixel, rows, columns)
+        return area_resampled(intensity, self.pixel, rows, columns)
 
-    def expose(self, intensity: Float[Tensor, "*b h w"], generator: torch.Generator) -> Float[Tensor, "*b p q"]:
-        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise."""
+    def expose(self, intensity: Float[Tensor, "*b h w"], rng: Generators) -> Float[Tensor, "*b p q"]:
+        """Record ``intensity`` (any unit): grey levels 0 .. 2**bits - 1, as floats; a dark frame holds read noise.
+
+        Args:
+            intensity: one or several frames.
+            rng: source of the noise: one generator, or one for each frame.
+        """
         intensity = self.irradiance(intensity)
         mean = intensity.mean((-2, -1), keepdim=True)
         electrons = intensity / torch.where(mean > 0, mean, 1.0) * self.photoelectrons
         variance = electrons + self.read_noise**2
-        noise = torch.randn(electrons.shape, generator=generator, device=generator.device, dtype=electrons.dtype)
+        noise = normal(rng, electrons.shape, electrons.device).to(electrons.dtype)
         full_well = self.saturation * self.photoelectrons
         signal = (electrons + variance.sqrt() * noise).clamp(0, full_well)
         grey = (signal / full_well * (2**self.bits - 1)).round()

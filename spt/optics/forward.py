@@ -1,85 +1,29 @@
-"""The forward model: object, free space, diffuser, free space, camera plane."""
+"""Diffuser setups: object, free space, diffuser, free space, camera plane."""
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators, shares
 from spt.optics.illumination import GaussianBeam
-from spt.optics.media import ThickDiffuser, ThinDiffuser
+from spt.optics.media import ThickDiffuser, ThinDiffuser, effective_grit
 from spt.optics.motion import IndependentPatterns, MovingDiffuser
-from spt.optics.propagation import fields_at_once, propagate
-from spt.optics.sampling_rules import Finding, diffuser_findings, refuse
-
-Medium = dict[str, Tensor]
-"""The random state of ``count`` media: every tensor has the leading axis ``count``."""
-
-
-class Setup(Protocol):
-    """What every forward model offers, whatever its physics."""
-
-    @property
-    def window(self) -> int:
-        """Side of objects and intensities [px]."""
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
-        """Draw ``count`` independent media."""
-
-    def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
-        """Irradiance in the camera's window of objects in [0, 1], each behind its own medium; differentiable."""
-
-    def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Rules that the setup breaks, seen by a camera of ``pixel`` samples of the grid."""
-
-    def validate(self, pixel: float = 1.0) -> None:
-        """Refuse a setup that cannot be sampled."""
-
-
-def select(medium: Medium, index: Tensor | slice) -> Medium:
-    """The media of ``index``, in its order; an index may repeat."""
-    return {name: tensor[index] for name, tensor in medium.items()}
-
-
-def square_objects(objects: Tensor, window: int) -> None:
-    """Refuse objects of another size than the window.
-
-    Raises:
-        ValueError: if they are not ``window`` px square.
-    """
-    if objects.ndim != 3 or objects.shape[-2:] != (window, window):
-        raise ValueError(f"objects must be {window}x{window} px, (b, n, n), got {tuple(objects.shape)}.")
-
-
-def modulated(objects: Float[Tensor, "*b n n"], modulation: str) -> Complex[Tensor, "*b n n"]:
-    """Field behind objects in [0, 1] lit by a plane wave: exp(i pi o) or o."""
-    if modulation == "phase":
-        return phase_factor(math.pi * objects)
-    return torch.complex(objects, torch.zeros_like(objects))
-
-
-def phase_factor(phase: Float[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
-    """exp(i phase); on a CPU twice as fast as ``torch.polar``, whose last bit differs."""
-    return torch.complex(phase.cos(), phase.sin())
-
-
-def known_modulation(modulation: str) -> None:
-    """Refuse what :func:`modulated` does not know.
-
-    Raises:
-        ValueError: naming the choices.
-    """
-    if modulation not in ("phase", "amplitude"):
-        raise ValueError(f"modulation must be 'phase' or 'amplitude', got {modulation!r}.")
+from spt.optics.propagation import propagate
+from spt.optics.sampling_rules import Finding, diffuser_findings
+from spt.optics.setup import Medium, Setup, known_modulation, modulated, phase_factor, square_objects
 
 
 @dataclass(frozen=True)
-class DiffuserSetup(ABC):
+class DiffuserSetup(Setup):
     """An object behind a diffuser, seen by a camera without a lens.
 
     Args:
@@ -94,9 +38,11 @@ class DiffuserSetup(ABC):
         illumination: the beam; None is a plane wave.
         averaging: what the diffuser does during an exposure; None: it stands still.
         allow_band_limited: accept distances at which the grid cuts the steepest waves (sampling rule 2).
+        object_bandwidth: share of the grid's highest frequency that light from the object may have. Steeper light is
+            stopped before the diffuser, because the diffuser would scatter it off the grid. 1 stops nothing.
     Raises:
-        ValueError: if the window does not fit the grid, ``modulation`` is unknown, a distance is no distance, or the
-            setup breaks a sampling rule.
+        InvalidValue: if the window does not fit the grid, ``modulation`` is unknown, a distance is no distance,
+            ``object_bandwidth`` is out of range, or the setup breaks a sampling rule.
     Source: Fresnel-Kirchhoff scalar theory; Goodman, Introduction to Fourier Optics, chapters 3-5.
         Differs: scalar, no lens.
     """
@@ -112,24 +58,27 @@ class DiffuserSetup(ABC):
     illumination: GaussianBeam | None = None
     averaging: IndependentPatterns | MovingDiffuser | None = None
     allow_band_limited: bool = False
+    object_bandwidth: float = 0.5
 
     def __post_init__(self) -> None:
         if not 0 < self.window <= self.grid or (self.grid - self.window) % 2:
-            raise ValueError(
+            raise InvalidValue(
                 f"window = {self.window} px must be at most grid = {self.grid} px and differ from it by an even "
                 "number, so that the guard band is the same on both sides."
             )
         known_modulation(self.modulation)
         if not (self.pitch > 0 and self.wavelength > 0):
-            raise ValueError(
+            raise InvalidValue(
                 f"pitch and wavelength must be positive lengths in m, got {self.pitch} and {self.wavelength}."
             )
         near, far = self.camera_range
         if not 0 <= near <= far < math.inf or not 0 <= self.object_distance < math.inf:
-            raise ValueError(
+            raise InvalidValue(
                 "object_distance and camera_distance must be lengths in m, or camera_distance a range (near, far), got "
                 f"{self.object_distance} and {self.camera_distance}."
             )
+        if not 0 < self.object_bandwidth <= 1:
+            raise InvalidValue(f"object_bandwidth must lie in (0, 1], got {self.object_bandwidth}.")
         self.validate()
 
     @property
@@ -159,29 +108,28 @@ class DiffuserSetup(ABC):
             self.allow_band_limited,
         )
 
-    def validate(self, pixel: float = 1.0) -> None:
-        """Refuse a setup that cannot be sampled.
+    @property
+    def stop(self) -> float:
+        """Highest spatial frequency [1/m] of light from the object; infinite where nothing is stopped."""
+        return self.object_bandwidth / (2 * self.pitch) if self.object_bandwidth < 1 else math.inf
 
-        Raises:
-            ValueError: with the rule, the value, the limit and the nearest setting that works.
-        """
-        refuse(self.report(pixel))
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media.
 
         Returns:
             ``screens`` (n, p, ...): phase screens [rad] of each of the ``p`` patterns of an exposure; ``distance``
             (n,): diffuser to camera [m] in float64, where it is a range.
         """
-        averaging = self.averaging or IndependentPatterns(1)
-        shape = (self.grid, self.grid)
-        screens = averaging.draw(count, lambda n: self.diffuser.draw(n, shape, self.pitch, generator), self.pitch)
+
+        def drawn(media: int) -> Tensor:
+            return self.diffuser.draw(media, (self.grid, self.grid), self.pitch, rng, device)
+
+        screens = self.averaging.draw(count, drawn, self.pitch) if self.averaging else drawn(count)[:, None]
         if not isinstance(self.camera_distance, Sequence):
             return {"screens": screens}
         near, far = self.camera_range
-        share = torch.rand(count, generator=generator, device=generator.device, dtype=torch.float64)
-        return {"screens": screens, "distance": near + (far - near) * share}
+        distance = np.concatenate([one.uniform(near, far, share) for one, share in shares(rng, count)])
+        return {"screens": screens, "distance": torch.from_numpy(distance).to(device)}
 
     def object_field(self, objects: Float[Tensor, "b n n"]) -> Complex[Tensor, "b g g"]:
         """Field behind the object, zero outside the window; ``objects`` hold values in [0, 1]."""
@@ -193,12 +141,8 @@ class DiffuserSetup(ABC):
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity in the camera's window for objects in [0, 1], each behind its own medium."""
-        step = fields_at_once(medium["screens"][0].numel(), objects.device)
-        parts = range(0, max(1, len(objects)), step)
-        return torch.cat([self._intensity(objects[k : k + step], select(medium, slice(k, k + step))) for k in parts])
-
-    def _intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
-        field = propagate(self.object_field(objects), self.object_distance, self.pitch, self.wavelength)
+        field = self.object_field(objects)
+        field = propagate(field, self.object_distance, self.pitch, self.wavelength, stop=self.stop)
         field = self._scatter(field[:, None], medium["screens"].to(objects.dtype))
         distance = medium["distance"][:, None] if "distance" in medium else self.camera_range[0]
         field = propagate(field, distance, self.pitch, self.wavelength)
@@ -240,3 +184,19 @@ class ThickDiffuserSetup(DiffuserSetup):
                 field = propagate(field, self.diffuser.spacing, self.pitch, self.wavelength)
             field = phase_factor(screens[..., k, :, :]).mul_(field)
         return field
+
+
+@dataclass(frozen=True)
+class GritSetup(ThinDiffuserSetup):
+    """An object behind the effective diffuser of a grit, see :func:`spt.optics.effective_grit`.
+
+    Args:
+        grit: 120, 220, 600 or 1500.
+    """
+
+    diffuser: ThinDiffuser = field(init=False)
+    grit: int = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "diffuser", effective_grit(self.grit, self.wavelength))
+        super().__post_init__()

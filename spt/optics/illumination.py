@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.errors import InvalidValue
+
 
 @dataclass(frozen=True)
 class GaussianBeam:
@@ -14,7 +16,7 @@ class GaussianBeam:
     Args:
         waist: radius at which the intensity falls to 1/e^2 [m].
     Raises:
-        ValueError: if ``waist`` is not positive.
+        InvalidValue: if ``waist`` is not positive.
     Source: Saleh & Teich, Fundamentals of Photonics, eq. (3.1-7) at z = 0. Differs: peak field 1.
     """
 
@@ -22,7 +24,7 @@ class GaussianBeam:
 
     def __post_init__(self) -> None:
         if not self.waist > 0:
-            raise ValueError(f"waist must be a positive length in m, got {self.waist}.")
+            raise InvalidValue(f"waist must be a positive length in m, got {self.waist}.")
 
     def field(self, samples: int, pitch: float, like: Tensor) -> Float[Tensor, "n n"]:
         """Field on a square window of ``samples`` px, of the dtype and device of ``like``."""

@@ -1,38 +1,47 @@
 """Incoherent imaging through a diffuser: within its memory effect, the object convolved with a speckle."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.optics.forward import Medium, square_objects
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators
 from spt.optics.illumination import GaussianBeam
 from spt.optics.media import ThinDiffuser
 from spt.optics.propagation import propagate
-from spt.optics.sampling_rules import Finding, diffuser_findings, refuse
+from spt.optics.sampling_rules import Finding, diffuser_findings
+from spt.optics.setup import Medium, Setup, square_objects
 
 
-class PointSpread(Protocol):
+class PointSpread(ABC):
     """Where point-spread functions come from: a simulated diffuser, files of a laboratory."""
 
-    def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "n k k"]:
+    @property
+    def measured(self) -> bool:
+        """Whether the functions are a limited number of recorded ones."""
+        return False
+
+    @abstractmethod
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` point-spread functions, none negative, each of sum 1."""
 
     def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Sampling rules that the source breaks."""
+        """Sampling rules that the source breaks; none here."""
+        return []
 
 
 @dataclass(frozen=True)
-class IncoherentSetup:
+class IncoherentSetup(Setup):
     """A self-luminous object seen through a diffuser: I = O * PSF, shift-invariant over the whole window.
 
     Args:
         window: side of objects and intensities [px], in the scale of the image.
         psf: where the point-spread functions come from.
     Raises:
-        ValueError: if ``window`` is not positive, or the source breaks a sampling rule.
+        InvalidValue: if ``window`` is not positive, or the source breaks a sampling rule.
     Source: Katz et al., Nature Photonics 8, 784 (2014), eq. (1). Differs: the memory effect is taken as infinite; the
         object is dark outside the window; upright, where the real image is inverted.
     """
@@ -42,24 +51,21 @@ class IncoherentSetup:
 
     def __post_init__(self) -> None:
         if self.window < 1:
-            raise ValueError(f"window must be at least 1 px, got {self.window}.")
+            raise InvalidValue(f"window must be at least 1 px, got {self.window}.")
         self.validate()
 
     def report(self, pixel: float = 1.0) -> list[Finding]:
         """Rules that the source of the point-spread functions breaks."""
         return self.psf.report(pixel)
 
-    def validate(self, pixel: float = 1.0) -> None:
-        """Refuse a source that cannot be sampled.
+    @property
+    def measured(self) -> bool:
+        """Whether the point-spread functions were measured."""
+        return self.psf.measured
 
-        Raises:
-            ValueError: with the rule, the value, the limit and the nearest setting that works.
-        """
-        refuse(self.report(pixel))
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media: ``psf`` (n, k, k)."""
-        return {"psf": self.psf.draw(count, generator)}
+        return {"psf": self.psf.draw(count, rng, device)}
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Irradiance of self-luminous objects in [0, 1], each through its own medium."""
@@ -73,7 +79,7 @@ class IncoherentSetup:
 
 
 @dataclass(frozen=True)
-class DiffuserPsf:
+class DiffuserPsf(PointSpread):
     """Simulated point-spread functions: a distant point behind a thin diffuser with a Gaussian aperture.
 
     Args:
@@ -85,7 +91,7 @@ class DiffuserPsf:
         aperture: 1/e^2 radius of the transmitted intensity at the diffuser [m].
         diffuser: the medium's statistics.
     Raises:
-        ValueError: if ``size`` does not fit the grid or ``aperture`` is not positive.
+        InvalidValue: if ``size`` does not fit the grid or ``aperture`` is not positive.
     Source: Goodman, Speckle Phenomena in Optics (2007), section 4.2. Differs: the point lies at infinity.
     """
 
@@ -99,7 +105,7 @@ class DiffuserPsf:
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= self.grid:
-            raise ValueError(f"size = {self.size} px must lie between 1 and grid = {self.grid} px.")
+            raise InvalidValue(f"size = {self.size} px must lie between 1 and grid = {self.grid} px.")
         GaussianBeam(self.aperture)
 
     def report(self, pixel: float = 1.0) -> list[Finding]:
@@ -110,9 +116,9 @@ class DiffuserPsf:
             lit, self.grid, self.pitch, self.wavelength, distance[:1], distance, self.diffuser, pixel
         )
 
-    def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "n k k"]:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Float[Tensor, "n k k"]:
         """Draw ``count`` point-spread functions of independent diffusers."""
-        screens = self.diffuser.draw(count, (self.grid, self.grid), self.pitch, generator)
+        screens = self.diffuser.draw(count, (self.grid, self.grid), self.pitch, rng, device)
         aperture = GaussianBeam(self.aperture).field(self.grid, self.pitch, screens)
         field = torch.polar(aperture.expand_as(screens), screens)
         light = propagate(field, self.camera_distance, self.pitch, self.wavelength).abs().square()

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.optics.forward import phase_factor
+from spt.optics.draws import Generators
 from spt.optics.media import ThickDiffuser, ThinDiffuser
 from spt.optics.motion import moved
 from spt.optics.propagation import propagate
+from spt.optics.setup import phase_factor
 
 
 def shift_law(diffuser: ThinDiffuser, shift: float) -> float:
@@ -46,13 +47,13 @@ def simulated_shift(
     wavelength: float,
     distance: float,
     count: int,
-    generator: torch.Generator,
+    rng: Generators,
 ) -> Float[Tensor, "s n"]:
     """Correlation of speckles ``distance`` behind a diffuser moved along x, for each of ``shifts`` [m] and media.
 
     The grid is periodic and lit by a plane wave, so that the speckle is stationary.
     """
-    screens = diffuser.draw(count, (grid, grid), pitch, generator)
+    screens = diffuser.draw(count, (grid, grid), pitch, rng)
 
     def speckle(shift: float) -> Tensor:
         phase = moved(screens, (0, shift / pitch))
@@ -70,7 +71,7 @@ def simulated_tilt(
     wavelength: float,
     distance: float,
     count: int,
-    generator: torch.Generator,
+    rng: Generators,
 ) -> Float[Tensor, "a n"]:
     """Best correlation over all shifts of speckles ``distance`` behind the last slice, straight and tilted light.
 
@@ -82,9 +83,9 @@ def simulated_tilt(
         wavelength: wavelength [m].
         distance: last slice to the camera [m].
         count: media that are drawn.
-        generator: source of the draw.
+        rng: source of the draw.
     """
-    screens = diffuser.draw(count, (grid, grid), pitch, generator)
+    screens = diffuser.draw(count, (grid, grid), pitch, rng)
 
     def speckle(tilt: int) -> Tensor:
         ramp = 2 * math.pi * tilt / grid * torch.arange(grid, dtype=screens.dtype, device=screens.device)

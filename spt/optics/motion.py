@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.errors import InvalidValue
+
 
 @dataclass(frozen=True)
 class IndependentPatterns:
@@ -23,7 +25,7 @@ class IndependentPatterns:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise ValueError(f"a frame needs at least 1 pattern, got {self.count}.")
+            raise InvalidValue(f"a frame needs at least 1 pattern, got {self.count}.")
 
     def draw(self, count: int, screens: Callable[[int], Tensor], pitch: float) -> Float[Tensor, "n p ..."]:
         """Draw ``count`` media of ``self.count`` patterns each; ``screens(n)`` draws ``n`` media."""
@@ -39,7 +41,7 @@ class MovingDiffuser:
         shift: step between positions along (y, x) [m].
         rotation: step between positions about the optical axis [rad].
     Raises:
-        ValueError: if ``count`` is below 1, or ``shift`` is not a pair.
+        InvalidValue: if ``count`` is below 1, or ``shift`` is not a pair.
     Source: Goodman (2007), section 5.1. Differs: discrete positions.
     """
 
@@ -49,9 +51,9 @@ class MovingDiffuser:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise ValueError(f"a moving diffuser needs at least 1 position, got {self.count}.")
+            raise InvalidValue(f"a moving diffuser needs at least 1 position, got {self.count}.")
         if len(self.shift) != 2:
-            raise ValueError(f"shift must be two lengths along (y, x) in m, got {self.shift}.")
+            raise InvalidValue(f"shift must be two lengths along (y, x) in m, got {self.shift}.")
 
     def draw(self, count: int, screens: Callable[[int], Tensor], pitch: float) -> Float[Tensor, "n p ..."]:
         """Draw ``count`` media, each in ``self.count`` positions; ``screens(n)`` draws ``n`` media on ``pitch`` [m]."""

@@ -17,6 +17,7 @@ def propagate(
     pitch: float,
     wavelength: float,
     method: Method = "angular_spectrum",
+    stop: float = math.inf,
 ) -> Complex[Tensor, "*b h w"]:
     """Propagate a scalar field through free space by a band-limited transfer function.
 
@@ -29,6 +30,7 @@ def propagate(
         pitch: sample spacing, equal along y and x [m].
         wavelength: wavelength in the medium [m].
         method: ``angular_spectrum`` is exact; ``fresnel`` is its paraxial limit, for laws that hold there alone.
+        stop: radius of an aperture in the frequency plane [1/m]; higher frequencies are blocked.
     Returns:
         Field at ``distance`` on the same grid and of the same precision.
     Raises:
@@ -40,19 +42,14 @@ def propagate(
     if not field.is_complex():
         raise TypeError(f"field must be complex, got {field.dtype}. Use field.to(torch.complex64).")
     height, width = field.shape[-2:]
+    light = (pitch, wavelength)
     if isinstance(distance, Tensor):
-        transfer = transfer_functions(height, width, distance.to(field.device), pitch, wavelength, field.dtype, method)
+        transfer = transfer_functions(height, width, distance.to(field.device), *light, field.dtype, method, stop)
     else:
-        transfer = transfer_function(height, width, distance, pitch, wavelength, field.device, field.dtype, method)
+        transfer = transfer_function(
+            height, width, distance, pitch, wavelength, field.device, field.dtype, method, stop
+        )
     return torch.fft.ifft2(torch.fft.fft2(field) * transfer)
-
-
-def fields_at_once(samples: int, device: torch.device) -> int:
-    """How many complex fields of ``samples`` a batch is best taken at a time: on a CPU as many as stay in its cache.
-
-    A whole batch takes a CPU twice as long: every temporary is paged in anew.
-    """
-    return max(1, 2**16 // samples) if device.type == "cpu" else 2**31
 
 
 @lru_cache(maxsize=64)
@@ -65,12 +62,13 @@ def transfer_function(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.complex64,
     method: Method = "angular_spectrum",
+    stop: float = math.inf,
 ) -> Complex[Tensor, "h w"]:
     """Transfer function of one distance, see :func:`transfer_functions`; cached: do not write into it."""
     # Leave inference mode: the cached tensor must also serve a later call that needs gradients.
     with torch.inference_mode(False):
         one = torch.tensor(distance, dtype=torch.float64)
-        return transfer_functions(height, width, one, pitch, wavelength, dtype, method).to(device)
+        return transfer_functions(height, width, one, pitch, wavelength, dtype, method, stop).to(device)
 
 
 def transfer_functions(
@@ -81,6 +79,7 @@ def transfer_functions(
     wavelength: float,
     dtype: torch.dtype = torch.complex64,
     method: Method = "angular_spectrum",
+    stop: float = math.inf,
 ) -> Complex[Tensor, "*d h w"]:
     """Band-limited transfer functions of free space, in the order of ``torch.fft.fft2``.
 
@@ -95,6 +94,7 @@ def transfer_functions(
         wavelength: wavelength in the medium [m].
         dtype: complex type of the result.
         method: ``angular_spectrum`` or ``fresnel``.
+        stop: radius of an aperture in the frequency plane [1/m]; higher frequencies are blocked.
     Raises:
         ValueError: if ``pitch`` or ``wavelength`` is not positive, ``distance`` is not finite or ``method`` is unknown.
     Source: Matsushima & Shimobaba (2009), eq. (7), (13)-(20); Goodman, Introduction to Fourier Optics, eq. (4-20),
@@ -118,7 +118,7 @@ def transfer_functions(
     in_band = (fy[:, None] <= _limit(height, z, pitch, wavelength, method)) & (
         fx <= _limit(width, z, pitch, wavelength, method)
     )
-    quarter = (quarter * in_band).to(dtype)
+    quarter = (quarter * in_band * (f2 <= stop**2)).to(dtype)
     return quarter.index_select(-2, _fold(height, z.device)).index_select(-1, _fold(width, z.device))
 
 

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.optics.precision import full_precision
+
 
 def area_resampled(images: Float[Tensor, "*b h w"], pixel: float, rows: int, columns: int) -> Float[Tensor, "*b r c"]:
     """Mean over square pixels of ``pixel`` samples, ``rows`` x ``columns`` of them from the top left corner.
@@ -15,7 +17,8 @@ def area_resampled(images: Float[Tensor, "*b h w"], pixel: float, rows: int, col
     """
     down = _overlap(images.shape[-2], rows, pixel).to(images)
     across = _overlap(images.shape[-1], columns, pixel).to(images)
-    return down @ images @ across.T
+    with full_precision():
+        return down @ images @ across.T
 
 
 def resized(images: Float[Tensor, "b h h"], size: int) -> Float[Tensor, "b n n"]:

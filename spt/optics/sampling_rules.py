@@ -4,7 +4,15 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from spt.errors import InvalidValue
 from spt.optics.media import ThickDiffuser, ThinDiffuser
+
+STEEPEST_STEP = 0.5
+"""Rule 1: RMS phase step of the diffuser [rad] from one sample to the next.
+
+At this limit a grid twice as fine gives the same camera image to within the shot noise of 200 electrons a pixel, where
+light from the object fills half of the grid's bandwidth (``object_bandwidth``). See tests/optics/test_finer_grid.py.
+"""
 
 ROUNDING = 1e-9
 """A setting at its limit passes, whatever the last digit of a product."""
@@ -38,11 +46,11 @@ def refuse(findings: Iterable[Finding]) -> None:
     """Raise for the findings that no simulation may break.
 
     Raises:
-        ValueError: with rule, value, limit and remedy of each.
+        InvalidValue: with rule, value, limit and remedy of each.
     """
     refused = [str(finding) for finding in findings if finding.refused]
     if refused:
-        raise ValueError("the optics cannot be sampled. " + " ".join(refused))
+        raise InvalidValue("the optics cannot be sampled. " + " ".join(refused))
 
 
 def diffuser_findings(
@@ -70,7 +78,7 @@ def diffuser_findings(
         allow_band_limited: whether free space may be longer than the grid samples without cutting waves.
     Source: rules 1 to 3, sampling of a phase screen and of the transfer function (Voelz, Computational Fourier Optics,
         chapter 7; Matsushima & Shimobaba 2009); rules 4 and 5, grain and caustics, Goodman (2007), section 4.5.
-        Differs: the constants are those at which the tested laws hold.
+        Differs: the constants are those at which the tested laws hold, and a finer grid changes nothing.
     """
     findings = [
         _screen(pitch, wavelength, diffuser),
@@ -86,15 +94,16 @@ def diffuser_findings(
 def _screen(pitch: float, wavelength: float, diffuser: ThinDiffuser | ThickDiffuser) -> Finding | None:
     """Rule 1."""
     step = 2 * math.pi * diffuser.scattering_angle(wavelength) * pitch / wavelength
-    if step <= 1:
+    if step <= STEEPEST_STEP * (1 + ROUNDING):
         return None
+    excess = step / STEEPEST_STEP
     return Finding(
         "rule 1, RMS phase step of the diffuser between two samples",
         step,
-        1.0,
+        STEEPEST_STEP,
         "rad",
-        f"Use correlation_length >= {_up(diffuser.correlation_length * step)} m, sigma_phi <= "
-        f"{_down(diffuser.sigma_phi / step)} rad, or pitch <= {_down(pitch / step)} m.",
+        f"Use correlation_length >= {_up(diffuser.correlation_length * excess)} m, sigma_phi <= "
+        f"{_down(diffuser.sigma_phi / excess)} rad, or pitch <= {_down(pitch / excess)} m.",
         refused=True,
     )
 
@@ -146,7 +155,7 @@ def _grain(
     pixel: float,
 ) -> Finding | None:
     """Rule 4."""
-    grain = grain_size(window, pitch, wavelength, distance, diffuser) / (pixel * pitch)
+    grain = expected_grain(window, pitch, wavelength, distance, diffuser) / (pixel * pitch)
     if grain >= 1:
         return None
     return Finding(
@@ -159,7 +168,7 @@ def _grain(
     )
 
 
-def grain_size(
+def expected_grain(
     window: int, pitch: float, wavelength: float, distance: float, diffuser: ThinDiffuser | ThickDiffuser
 ) -> float:
     """FWHM [m] of the speckle grain: that of the scattering angle, or of the lit window where that is coarser.

@@ -1,20 +1,24 @@
 """Media known by their transmission matrix: output field = matrix times input field."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from spt.optics.forward import Medium, known_modulation, modulated, square_objects
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators, distinct, normal, shares
+from spt.optics.precision import full_precision
 from spt.optics.resampling import resized
-from spt.optics.sampling_rules import Finding
+from spt.optics.setup import Medium, Setup, known_modulation, modulated, square_objects
 
 
 @dataclass(frozen=True)
-class RandomMatrixSetup:
+class RandomMatrixSetup(Setup):
     """Objects shown on a modulator in front of a medium that mixes all modes: strong multiple scattering.
 
     Entries are independent circular complex Gaussian numbers: fully developed speckle, no memory effect, no ballistic
@@ -25,7 +29,7 @@ class RandomMatrixSetup:
         inputs: side of the modulator [px]; every pixel is an input mode. Objects are averaged down to it.
         modulation: ``phase`` or ``amplitude``.
     Raises:
-        ValueError: if ``inputs`` does not lie in 1 .. ``window``, or ``modulation`` is unknown.
+        InvalidValue: if ``inputs`` does not lie in 1 .. ``window``, or ``modulation`` is unknown.
     Source: Popoff et al., Phys. Rev. Lett. 104, 100601 (2010). Differs: scaled so that the largest singular value is
         1 in the limit of a large matrix, as in a passive medium.
     """
@@ -36,20 +40,13 @@ class RandomMatrixSetup:
 
     def __post_init__(self) -> None:
         if not 1 <= self.inputs <= self.window:
-            raise ValueError(f"inputs must lie between 1 and window = {self.window} px, got {self.inputs}.")
+            raise InvalidValue(f"inputs must lie between 1 and window = {self.window} px, got {self.inputs}.")
         known_modulation(self.modulation)
 
-    def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Nothing: no field is sampled in space."""
-        return []
-
-    def validate(self, pixel: float = 1.0) -> None:
-        """Nothing is refused."""
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
-        """Draw ``count`` independent media: ``seed`` (n,) of each matrix."""
-        seeds = torch.randint(2**62, (count,), generator=generator, device=generator.device)
-        return {"seed": seeds}
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
+        """Draw ``count`` independent media: ``seed`` (n,) of each matrix, 64 bits."""
+        seeds = np.concatenate([one.integers(-(2**63), 2**63, share) for one, share in shares(rng, count)])
+        return {"seed": torch.from_numpy(seeds).to(device)}
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity for objects in [0, 1], each behind its own medium."""
@@ -60,7 +57,8 @@ class RandomMatrixSetup:
         for seed in seeds.unique().tolist():
             which = (seeds == seed).nonzero()[:, 0].to(field.device)
             matrix = random_matrix(seed, self.window**2, self.inputs**2).to(field)
-            out = out.index_copy(0, which, field[which] @ matrix.T)
+            with full_precision():
+                out = out.index_copy(0, which, field[which] @ matrix.T)
         return out.abs().square().unflatten(1, (self.window, self.window))
 
 
@@ -71,13 +69,12 @@ def random_matrix(seed: int, outputs: int, inputs: int) -> Complex[Tensor, "o i"
     Source: Marchenko-Pastur law for the largest singular value. Differs: nothing.
     """
     with torch.inference_mode(False):
-        generator = torch.Generator().manual_seed(seed)
-        matrix = torch.randn(outputs, inputs, dtype=torch.complex64, generator=generator)
-        return matrix / (outputs**0.5 + inputs**0.5)
+        parts = normal(np.random.default_rng(seed % 2**64), (outputs, inputs, 2))
+        return torch.view_as_complex(parts) / (math.sqrt(2) * (outputs**0.5 + inputs**0.5))
 
 
 @dataclass(frozen=True, eq=False)
-class ModeMatrixSetup:
+class ModeMatrixSetup(Setup):
     """Objects shown at the input of a multimode fibre whose transmission matrices are known between its modes.
 
     The object lights the first input polarisation. Every state of the fibre (a bend, a pressure) is a medium.
@@ -92,7 +89,7 @@ class ModeMatrixSetup:
         modulation: ``phase`` or ``amplitude``.
         polariser: record the first output polarisation alone; otherwise the sum of both.
     Raises:
-        ValueError: if the shapes do not fit each other, or ``modulation`` is unknown.
+        InvalidValue: if the shapes do not fit each other, or ``modulation`` is unknown.
     Source: Matthes et al., Phys. Rev. X 11, 021060 (2021): modal matrix = modes_out . pixel matrix . modes_in^H.
         Differs: whether fields or their conjugates were recorded is not documented; it changes nothing for amplitude
         objects and turns exp(i pi o) into exp(-i pi o) for phase objects.
@@ -108,50 +105,38 @@ class ModeMatrixSetup:
     def __post_init__(self) -> None:
         known_modulation(self.modulation)
         if self.window < 1:
-            raise ValueError(f"window must be at least 1 px, got {self.window}.")
+            raise InvalidValue(f"window must be at least 1 px, got {self.window}.")
         if self.matrices.ndim != 3 or self.matrices.shape[1:] != (2 * len(self.modes_out), 2 * len(self.modes_in)):
-            raise ValueError(
+            raise InvalidValue(
                 f"matrices must be (states, {2 * len(self.modes_out)}, {2 * len(self.modes_in)}), twice the output and "
                 f"twice the input modes, got {tuple(self.matrices.shape)}."
             )
         for name, modes in (("modes_in", self.modes_in), ("modes_out", self.modes_out)):
             if round(modes.shape[1] ** 0.5) ** 2 != modes.shape[1]:
-                raise ValueError(f"{name} must lie on a square of pixels, got {modes.shape[1]} of them.")
+                raise InvalidValue(f"{name} must lie on a square of pixels, got {modes.shape[1]} of them.")
 
-    def report(self, pixel: float = 1.0) -> list[Finding]:
-        """Nothing: no field is sampled in space."""
-        return []
+    @property
+    def measured(self) -> bool:
+        """The states were recorded."""
+        return True
 
-    def validate(self, pixel: float = 1.0) -> None:
-        """Nothing is refused."""
-
-    def draw(self, count: int, generator: torch.Generator) -> Medium:
+    def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` different states: ``state`` (n,).
 
         Raises:
-            ValueError: if there are fewer states.
+            InvalidValue: if there are fewer states.
         """
-        return {"state": distinct(count, len(self.matrices), "states of the fibre", generator)}
+        return {"state": torch.tensor(distinct(count, len(self.matrices), "states of the fibre", rng), device=device)}
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity for objects in [0, 1], each through its own state of the fibre."""
         square_objects(objects, self.window)
         side_in, side_out = (round(m.shape[1] ** 0.5) for m in (self.modes_in, self.modes_out))
         field = modulated(resized(objects, side_in), self.modulation).flatten(1)
-        excited = field @ self.modes_in.to(field).T
         matrices = self.matrices[medium["state"].to(self.matrices.device)][..., : len(self.modes_in)].to(field)
-        received = (matrices @ excited[..., None])[..., 0].unflatten(1, (2, -1))
-        light = (received @ self.modes_out.conj().to(field)).abs().square()
+        with full_precision():
+            excited = field @ self.modes_in.to(field).T
+            received = (matrices @ excited[..., None])[..., 0].unflatten(1, (2, -1))
+            light = (received @ self.modes_out.conj().to(field)).abs().square()
         light = light[:, 0] if self.polariser else light.sum(1)
         return resized(light.unflatten(1, (side_out, side_out)), self.window)
-
-
-def distinct(count: int, available: int, what: str, generator: torch.Generator) -> Tensor:
-    """Draw ``count`` different numbers below ``available``.
-
-    Raises:
-        ValueError: if there are fewer.
-    """
-    if count > available:
-        raise ValueError(f"{count} media were asked for, but there are only {available} {what}.")
-    return torch.randperm(available, generator=generator, device=generator.device)[:count]

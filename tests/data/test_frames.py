@@ -57,6 +57,38 @@ def test_array_files_of_a_folder_are_joined(tmp_path):
     assert np.array_equal(read_frames(tmp_path), BYTES)
 
 
+def test_every_page_of_a_picture_is_a_frame(tmp_path):
+    pages = [Image.fromarray(frame) for frame in BYTES]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    assert np.array_equal(read_frames(tmp_path / "a.tif"), BYTES)
+
+
+def test_thirty_two_bits_are_kept(tmp_path):
+    frame = np.array([[0, 70_000], [65_536, 1]], np.int32)
+    assert np.array_equal(read_frames(saved(tmp_path, "a.tif", frame))[0], frame)
+
+
+def test_hidden_files_are_no_frames(tmp_path):
+    """macOS leaves such a file beside every picture that is copied to a foreign disk."""
+    saved(tmp_path, "x.tif", BYTES[0])
+    (tmp_path / "._x.tif").write_bytes(b"Mac OS X")
+    assert len(read_frames(tmp_path)) == 1
+
+
+def test_a_limit_takes_files_evenly_and_2_before_10(tmp_path):
+    for k in range(12):
+        saved(tmp_path, f"f{k}.png", np.full((18, 20), k, np.uint8))
+    assert read_frames(tmp_path)[:, 0, 0].tolist() == list(range(12))
+    assert read_frames(tmp_path, 4)[:, 0, 0].tolist() == [0, 4, 7, 11]
+
+
+def test_a_limit_reads_no_more_of_an_array_than_it_takes(tmp_path):
+    """A sparse file that is larger than the memory."""
+    path = tmp_path / "a.npy"
+    np.lib.format.open_memmap(path, "w+", np.float32, (40_000, 1024, 1024))[-1] = 3
+    assert read_frames(path, 2)[:, 0, 0].tolist() == [0, 3]
+
+
 def refused(path, error, message):
     with pytest.raises(error, match=re.escape(message)):
         read_frames(path)
@@ -71,12 +103,12 @@ def test_what_cannot_be_read(tmp_path):
     (tmp_path / "a.npy").write_bytes(b"\x93NUMPY")
     (tmp_path / "b.png").write_bytes(b"picture")
     refused(tmp_path / "a.npy", ValueError, "a.npy cannot be read as .npy")
-    refused(tmp_path / "b.png", ValueError, "b.png cannot be read as an image")
+    refused(tmp_path / "b.png", ValueError, "b.png cannot be read as a picture")
 
 
 def test_what_is_no_frame(tmp_path):
     colour = saved(tmp_path, "a.png", np.zeros((8, 8, 3), np.uint8))
-    refused(colour, ValueError, "a.png is a colour image (RGB). Save frames with one channel")
+    refused(colour, ValueError, "a.png is a colour picture (RGB). Save frames with one channel")
     field = saved(tmp_path, "b.npy", np.ones((2, 8, 8), np.complex64))
     refused(
         field, ValueError, "expected real frames (n, h, w), (n, h, w, 1) or (h, w), got complex64 of shape (2, 8, 8)"

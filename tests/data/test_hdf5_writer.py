@@ -1,17 +1,19 @@
 """Sets on disk: the same bits after any interruption, and nothing half-valid."""
 
-import fcntl
 import json
 import os
+import threading
+import time
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from spt.data.hdf5 import SavedSpeckles, read_set
-from spt.data.hdf5_writer import CHUNK, _bytes, write_set
+from spt.data.hdf5_writer import _bytes, write_set
 from spt.data.objects import SparseObjects
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
@@ -23,7 +25,7 @@ SETUP = ThinDiffuserSetup(
     wavelength=532e-9,
     object_distance=0.5e-3,
     camera_distance=(1e-3, 1.5e-3),
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=20e-6),
+    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
 )
 
 
@@ -32,6 +34,13 @@ def source(tmp_path):
     return SimulatedSpeckles(
         SETUP, Camera(), SparseObjects(), train=140, validation=66, train_diffusers=2, cache=str(tmp_path / "cache")
     )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The set of ``source``, simulated without interruption."""
+    cache = str(tmp_path_factory.mktemp("whole"))
+    return SimulatedSpeckles(SETUP, Camera(), SparseObjects(), 140, 66, 2, cache=cache).load()
 
 
 @pytest.fixture(params=["fixed", "fresh"])
@@ -47,11 +56,11 @@ def stop_after(monkeypatch, chunks, error=Stop):
     """Let a simulation end after some chunks."""
     original, calls = SimulatedSpeckles.simulate, []
 
-    def simulate(self, *chunk):
-        calls.append(chunk[:3])
+    def simulate(self, *pairs):
+        calls.append(pairs[:2])
         if len(calls) > chunks:
             raise error
-        return original(self, *chunk)
+        return original(self, *pairs)
 
     monkeypatch.setattr(SimulatedSpeckles, "simulate", simulate)
     return calls
@@ -69,16 +78,15 @@ def same(first, second):
 
 
 def test_the_file_is_what_is_simulated_on_the_fly(either, tmp_path):
-    """Bit by bit: the source's own simulation, chunk by chunk in memory."""
+    """Bit by bit: the source's own simulation of every split in one piece."""
     write_set(tmp_path / "a.h5", either)
-    for split, pairs in SavedSpeckles(str(tmp_path / "a.h5")).load().items():
-        noise, count = either.noise(split), len(pairs)
-        chunks = [either.simulate(split, at, min(at + CHUNK, count), noise) for at in range(0, count, CHUNK)]
-        for name in ("speckle", "target", "diffuser"):
-            assert np.array_equal(getattr(pairs, name), np.concatenate([chunk[name] for chunk in chunks])), name
-        for name in ("object", "distance"):
-            assert np.array_equal(pairs.parameters[name], np.concatenate([chunk[name] for chunk in chunks])), name
-    assert same(SavedSpeckles(str(tmp_path / "a.h5")).load(), either.load())
+    for split, pairs in read_set(tmp_path / "a.h5").items():
+        numbers = range(len(pairs))
+        found = either.simulate(split, numbers, either.draw_objects(split, numbers), either.processor)
+        stored = {"speckle": pairs.speckle, "target": pairs.target, "diffuser": pairs.diffuser, **pairs.parameters}
+        assert stored.keys() == found.keys()
+        for name, values in stored.items():
+            assert torch.equal(values, found[name].to(values.dtype)), name
 
 
 def test_the_file_describes_itself(source, tmp_path):
@@ -101,21 +109,21 @@ def test_the_file_describes_itself(source, tmp_path):
     assert SavedSpeckles(str(tmp_path / "a.h5")).size == 16
 
 
-@pytest.mark.parametrize("chunks", [0, 1, 3, 6])
-def test_an_interrupted_set_goes_on_to_the_same_bits(either, tmp_path, monkeypatch, chunks):
-    """Within a split, between two, before anything: 3 chunks of train, 2 of each other split."""
-    path, whole = tmp_path / "a.h5", either.load()
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_an_interrupted_set_goes_on_to_the_same_bits(source, whole, tmp_path, monkeypatch, chunks):
+    """Before anything, within a split, between two: 3 chunks of train, 2 of each other split."""
+    path = tmp_path / "a.h5"
     calls = stop_after(monkeypatch, chunks)
     with pytest.raises(Stop):
-        write_set(path, either)
+        write_set(path, source)
     assert sorted(p.name for p in tmp_path.glob("a.h5*")) == ["a.h5.part"]
     monkeypatch.undo()
     again = stop_after(monkeypatch, 100)
-    write_set(path, replace(either))
+    write_set(path, replace(source))
     assert len(again) == 9 - chunks
     assert again[0] == calls[-1]
     assert same(read_set(path), whole)
-    assert sorted(p.name for p in tmp_path.glob("a.h5*")) == ["a.h5"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
 def test_a_part_file_is_no_set(source, tmp_path, monkeypatch):
@@ -155,7 +163,7 @@ def test_the_beginning_of_another_set_is_left_alone(source, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("keep", [100, 3000])
-def test_a_damaged_part_file_is_begun_again(source, tmp_path, monkeypatch, caplog, keep):
+def test_a_damaged_part_file_is_begun_again(source, whole, tmp_path, monkeypatch, caplog, keep):
     stop_after(monkeypatch, 2)
     with pytest.raises(Stop):
         write_set(tmp_path / "a.h5", source)
@@ -164,7 +172,7 @@ def test_a_damaged_part_file_is_begun_again(source, tmp_path, monkeypatch, caplo
     part.write_bytes(part.read_bytes()[:keep])
     write_set(tmp_path / "a.h5", source)
     assert "cannot be continued" in caplog.text
-    assert same(read_set(tmp_path / "a.h5"), source.load())
+    assert same(read_set(tmp_path / "a.h5"), whole)
 
 
 def test_a_part_file_that_only_lacks_its_name_is_renamed(source, tmp_path, monkeypatch):
@@ -194,7 +202,7 @@ def test_the_size_is_known_before_hdf5_is_involved(either, tmp_path):
     """To within the megabyte that is added for structure: HDF5 itself does not survive a full disk."""
     write_set(tmp_path / "a.h5", either)
     size = (tmp_path / "a.h5").stat().st_size
-    assert size - 2**20 < _bytes(either, either.counts) < size
+    assert size - 2**20 < _bytes(either) < size
 
 
 def test_the_part_file_has_its_place_on_disk_from_the_beginning(source, tmp_path, monkeypatch):
@@ -209,14 +217,14 @@ def test_the_part_file_has_its_place_on_disk_from_the_beginning(source, tmp_path
     assert (tmp_path / "a.h5").stat().st_size <= begun.st_size
 
 
-def test_a_disk_that_fills_all_the_same_leaves_what_is_finished(source, tmp_path, monkeypatch):
+def test_a_disk_that_fills_all_the_same_leaves_what_is_finished(source, whole, tmp_path, monkeypatch):
     stop_after(monkeypatch, 3, OSError(28, "No space left on device"))
     with pytest.raises(OSError, match=r"No space left on device.*the same command goes on there"):
         write_set(tmp_path / "a.h5", source)
     assert not (tmp_path / "a.h5").exists()
     monkeypatch.undo()
     write_set(tmp_path / "a.h5", source)
-    assert same(read_set(tmp_path / "a.h5"), source.load())
+    assert same(read_set(tmp_path / "a.h5"), whole)
 
 
 def test_a_folder_that_cannot_be_made(source, tmp_path):
@@ -225,24 +233,33 @@ def test_a_folder_that_cannot_be_made(source, tmp_path):
         write_set(tmp_path / "file" / "a.h5", source)
 
 
-def test_a_part_file_in_use_is_left_alone(source, tmp_path, monkeypatch):
-    stop_after(monkeypatch, 1)
-    with pytest.raises(Stop):
+def test_a_file_that_another_process_writes_is_left_alone(source, tmp_path):
+    with (
+        FileLock(tmp_path / ".a.h5.lock"),
+        pytest.raises(BlockingIOError, match=r"is being written by another process.*a.h5"),
+    ):
         write_set(tmp_path / "a.h5", source)
-    monkeypatch.undo()
-    with (tmp_path / "a.h5.part").open() as other_process:
-        fcntl.flock(other_process, fcntl.LOCK_EX)
-        with pytest.raises(OSError, match=r"is being written by another process.*a.h5.part"):
-            write_set(tmp_path / "a.h5", source)
 
 
-def test_a_cached_set_waits_for_the_process_that_writes_it(source, monkeypatch, caplog):
+def test_a_cached_set_waits_for_the_process_that_writes_it(source, caplog):
     """Two runs that start together simulate once."""
     caplog.set_level("INFO")
-    part = source.path.with_name(source.path.name + ".part")
-    part.parent.mkdir(parents=True)
-    other_process = part.open("a")
-    fcntl.flock(other_process, fcntl.LOCK_EX)
-    monkeypatch.setattr("spt.data.simulated.time.sleep", lambda seconds: other_process.close())
+    source.path.parent.mkdir(parents=True)
+    begun = threading.Event()
+
+    def write_elsewhere() -> None:
+        with FileLock(source.path.with_name(f".{source.path.name}.lock")):
+            begun.set()
+            time.sleep(0.2)
+
+    threading.Thread(target=write_elsewhere).start()
+    begun.wait()
     assert len(source.load()["train"]) == 140
     assert caplog.text.count("Another process simulates this set") == 1
+
+
+def test_a_set_that_another_process_finished_meanwhile_is_taken(source, monkeypatch):
+    source.load()
+    calls = stop_after(monkeypatch, 0)
+    write_set(source.path, source, wait=True)
+    assert not calls

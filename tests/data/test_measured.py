@@ -7,6 +7,7 @@ from conftest import composed
 
 from spt.data.measured import MeasuredDiffusers, targets
 from spt.data.preparation import Preparation
+from spt.errors import InvalidValue
 from spt.evaluation.linear_ridge import LinearRidge
 from spt.metrics import pcc
 from spt.run.building import build
@@ -69,6 +70,28 @@ def test_nothing_of_an_unseen_diffuser_and_no_validation_object_is_trained(sourc
     assert shown["test_unseen"] == {frame.tobytes() for frame in frames[2][:2]}
     first = {frames[d][k].tobytes() for d in FILES for k in (0, 1)}
     assert not first & shown["train"]
+
+
+def test_pairs_know_their_frame(source):
+    splits = source.load()
+    assert splits["train"].object.tolist() == [2, 3, 4] * 2
+    assert splits["val_seen"].object.tolist() == [0, 1] * 2
+    assert splits["test_unseen"].object.tolist() == [0, 1]
+
+
+def test_a_diffuser_that_is_added_on_the_command_line(source, tmp_path, frames):
+    """Its number arrives as text."""
+    np.savez(tmp_path / "d4.npz", speckle=frames[1])
+    four = replace(source, speckle_files={**FILES, "4": "d4.npz"})
+    assert four.load()["train"].diffuser.unique().tolist() == [1, 3, 4]
+    with pytest.raises(InvalidValue, match="speckle_files: 'four' is no number of a diffuser"):
+        replace(source, speckle_files={**FILES, "four": "d4.npz"})
+
+
+def test_frames_that_are_not_square(source, tmp_path):
+    np.savez(tmp_path / "d2.npz", speckle=np.zeros((5, 60, 80), np.uint8))
+    with pytest.raises(InvalidValue, match=r"d2.npz: frames of 60x80 px are not square.* Cut the frames to squares"):
+        source.load()
 
 
 def test_without_unseen_diffusers_there_is_no_test_split(source):
@@ -190,12 +213,12 @@ def test_frames_smaller_than_the_size(source, tmp_path, shape):
         source.load()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
 def test_frames_with_nan_are_numbered(source, tmp_path, frames, value):
     speckle = frames[1].astype(np.float32)
     speckle[1, 3, 3] = speckle[4, :2] = value
     np.savez(tmp_path / "d1.npz", speckle=speckle)
-    with pytest.raises(ValueError, match=r"d1.npz: frames \[1 4\] hold NaN or infinity"):
+    with pytest.raises(ValueError, match=r"d1.npz: frame\(s\) 1, 4 .* hold NaN, infinity or negative"):
         source.load()
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spt.data.pairs import Pairs, PairsDataset, collate
+from spt.data.pairs import Pairs, PairsDataset
 from spt.data.preparation import Preparation
 
 
@@ -16,7 +16,7 @@ def pairs(n=4, h=6, w=5, **changed):
 
 def batch(data, preparation=None):
     dataset = PairsDataset(data, preparation or Preparation())
-    return collate([dataset[i] for i in range(len(dataset))])
+    return dataset.__getitems__(list(range(len(dataset))))
 
 
 def test_a_split_without_pairs():
@@ -44,6 +44,17 @@ def test_one_value_of_a_parameter_a_pair():
     assert pairs(parameters={"distance": torch.zeros(4)}).parameters["distance"].shape == (4,)
     with pytest.raises(ValueError, match="'val_seen': one value of 'distance' a pair"):
         pairs(parameters={"distance": torch.zeros(3)})
+
+
+def test_every_pair_has_an_object():
+    """The source's number, or where it gives none one for each pair."""
+    assert pairs(parameters={"object": torch.tensor([7, 7, 8, 8])}).object.tolist() == [7, 7, 8, 8]
+    assert pairs().object.tolist() == [0, 1, 2, 3]
+
+
+def test_numbers_go_on_over_the_epochs():
+    dataset = PairsDataset(pairs(3), Preparation())
+    assert dataset.__getitems__([4, 6])["index"].tolist() == [1, 0]
 
 
 def test_uint8_targets_are_scaled_and_floats_are_not():
@@ -86,9 +97,9 @@ def test_a_poisonous_speckle_is_named_by_its_number(value):
     speckle = torch.rand(4, 6, 5)
     speckle[1, 2, 3] = speckle[3, 0, 0] = value
     dataset = PairsDataset(pairs(speckle=speckle), Preparation())
-    with pytest.raises(ValueError, match=r"speckle of sample\(s\) \[3, 1\] holds NaN.*transform=sqrt"):
-        collate([dataset[i] for i in (0, 3, 1, 2)])
-    collate([dataset[i] for i in (0, 2)])
+    with pytest.raises(ValueError, match=r"speckle of pair\(s\) \[3, 1\] holds NaN.*transform=sqrt"):
+        dataset.__getitems__([0, 3, 1, 2])
+    dataset.__getitems__([0, 2])
 
 
 def test_negative_intensities_pass_where_no_root_is_taken():
@@ -99,7 +110,7 @@ def test_negative_intensities_pass_where_no_root_is_taken():
 def test_a_target_outside_0_to_1_is_named_by_its_number(value):
     target = torch.rand(4, 6, 5)
     target[2, 5, 4] = value
-    with pytest.raises(ValueError, match=r"target of sample\(s\) \[2\] holds NaN or values outside \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"target of pair\(s\) \[2\] holds NaN or values outside \[0, 1\]"):
         batch(pairs(target=target))
 
 

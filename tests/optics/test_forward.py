@@ -30,8 +30,8 @@ DEFAULT = ThinDiffuserSetup(
     pitch=4e-6,
     wavelength=WAVELENGTH,
     object_distance=1e-3,
-    camera_distance=2e-3,
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=20e-6),
+    camera_distance=3.3e-3,
+    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
 )
 
 
@@ -47,11 +47,11 @@ def periodic(**changed) -> Periodic:
 
 
 # Far enough that the speckle is fully developed.
-STATIONARY = periodic(window=128, camera_distance=3.8e-3)
+STATIONARY = periodic(window=128, camera_distance=3.8e-3, diffuser=ThinDiffuser(2.92, 20e-6), object_bandwidth=1.0)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def ripples(count: int) -> torch.Tensor:
@@ -73,7 +73,7 @@ def pcc(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def test_phase_objects_are_lit_in_the_window_and_dark_outside():
-    objects = torch.rand(2, 64, 64, generator=seeded())
+    objects = torch.rand(2, 64, 64)
     field = DEFAULT.object_field(objects)
     assert field.shape == (2, 128, 128)
     window = field[:, 32:96, 32:96]
@@ -83,7 +83,7 @@ def test_phase_objects_are_lit_in_the_window_and_dark_outside():
 
 
 def test_amplitude_objects_are_the_field():
-    objects = torch.rand(2, 64, 64, generator=seeded())
+    objects = torch.rand(2, 64, 64)
     field = dataclasses.replace(DEFAULT, modulation="amplitude").object_field(objects)
     assert torch.equal(field[:, 32:96, 32:96], objects.to(torch.complex64))
     assert field.abs().sum().item() == pytest.approx(objects.sum().item(), rel=1e-5)
@@ -106,13 +106,12 @@ def test_the_default_set_stays():
     screens = DEFAULT.diffuser.draw(3, (128, 128), 4e-6, seeded(20))
     assert torch.equal(medium["screens"][:, 0], screens)
     field = F.pad(torch.polar(torch.ones_like(objects), math.pi * objects), (32,) * 4)
-    field = propagate(field, 1e-3, 4e-6, WAVELENGTH) * torch.polar(torch.ones_like(screens), screens)
-    expected = propagate(field, 2e-3, 4e-6, WAVELENGTH)[:, 32:96, 32:96].abs().square()
+    field = propagate(field, 1e-3, 4e-6, WAVELENGTH, stop=62.5e3) * torch.polar(torch.ones_like(screens), screens)
+    expected = propagate(field, 3.3e-3, 4e-6, WAVELENGTH)[:, 32:96, 32:96].abs().square()
     torch.testing.assert_close(DEFAULT.intensity(objects, medium), expected, rtol=0, atol=1e-5)
 
 
 def test_a_sample_does_not_depend_on_its_batch():
-    """A CPU takes a batch in parts; two patterns of 128x128 samples make them 2 samples long."""
     objects, setup = drawn(5), dataclasses.replace(DEFAULT, averaging=IndependentPatterns(2))
     medium = setup.draw(5, seeded(21))
     together = setup.intensity(objects, medium)
@@ -128,24 +127,24 @@ def test_screens_fill_the_grid():
     screens = medium["screens"][:, 0]
     assert screens.shape == (48, 128, 128)
     assert screens.square().mean().sqrt().item() == pytest.approx(2.92, rel=0.04)
-    # One correlation length is five pixels of 4 um: exp(-1) of the variance.
-    lagged = (screens * screens.roll(5, -1)).mean() / screens.square().mean()
-    assert lagged.item() == pytest.approx(math.exp(-1), abs=0.04)
+    # Eight pixels of 4 um are 0.967 correlation lengths.
+    lagged = (screens * screens.roll(8, -1)).mean() / screens.square().mean()
+    assert lagged.item() == pytest.approx(math.exp(-(0.967**2)), abs=0.04)
 
 
 @pytest.mark.parametrize("modulation", ["phase", "amplitude"])
 def test_without_a_diffuser_the_two_distances_add(modulation):
-    setup = dataclasses.replace(DEFAULT, modulation=modulation)
+    setup = dataclasses.replace(DEFAULT, modulation=modulation, camera_distance=2.85e-3)
     objects = torch.zeros(1, 64, 64)
     objects[:, 20:40, 25:30] = 1
-    expected = propagate(setup.object_field(objects), 3e-3, 4e-6, WAVELENGTH).abs().square()
+    expected = propagate(setup.object_field(objects), 3.85e-3, 4e-6, WAVELENGTH, stop=62.5e3).abs().square()
     actual = setup.intensity(objects, one_pattern(torch.zeros(1, 128, 128)))
     torch.testing.assert_close(actual, expected[:, 32:96, 32:96], atol=1e-5, rtol=1e-4)
 
 
 def test_the_diffuser_stands_after_the_object_distance():
     """A parabolic screen is a lens: it images a point where 1/f = 1/z1 + 1/z2, upside down."""
-    setup = periodic(window=128, modulation="amplitude", camera_distance=1.5e-3)
+    setup = periodic(window=128, modulation="amplitude", camera_distance=1.5e-3, object_bandwidth=1.0)
     x = (torch.arange(128) - 64) * 4e-6
     power = 1 / 1e-3 + 1 / 1.5e-3
     lens = -math.pi / WAVELENGTH * power * (x[:, None] ** 2 + x**2)
@@ -156,7 +155,7 @@ def test_the_diffuser_stands_after_the_object_distance():
 
 
 def test_intensity_is_finite_and_not_negative():
-    intensity = DEFAULT.intensity(torch.rand(4, 64, 64, generator=seeded(2)), DEFAULT.draw(4, seeded(3)))
+    intensity = DEFAULT.intensity(torch.rand(4, 64, 64), DEFAULT.draw(4, seeded(3)))
     assert intensity.shape == (4, 64, 64)
     assert intensity.dtype == torch.float32
     assert intensity.isfinite().all()
@@ -168,6 +167,15 @@ def test_draws_follow_the_generator_and_nothing_else():
     before = torch.get_rng_state()
     assert torch.equal(DEFAULT.draw(2, seeded(6))["screens"], DEFAULT.draw(2, seeded(6))["screens"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_medium_with_a_generator_of_its_own_depends_on_no_other():
+    ranged = dataclasses.replace(DEFAULT, camera_distance=(1e-3, 2e-3), averaging=IndependentPatterns(2))
+    together = ranged.draw(3, [seeded(k) for k in range(3)])
+    for k in range(3):
+        alone = ranged.draw(1, seeded(k))
+        torch.testing.assert_close(together["screens"][k], alone["screens"][0], rtol=0, atol=1e-5)
+        assert together["distance"][k] == alone["distance"][0]
 
 
 # Distances, beams, averages, slices
@@ -191,7 +199,7 @@ def test_each_medium_has_its_own_distance():
 
 def test_a_beam_lights_the_middle_of_the_window():
     lit = dataclasses.replace(DEFAULT, illumination=GaussianBeam(60e-6))
-    field = lit.object_field(torch.rand(1, 64, 64, generator=seeded(22)))[0].abs()
+    field = lit.object_field(torch.rand(1, 64, 64))[0].abs()
     assert field[64, 64].item() == pytest.approx(1, abs=0.01)
     # 15 samples of 4 um from the middle, at 1/e of the field.
     assert field[64, 64 + 15].item() == pytest.approx(math.exp(-((15.5 / 15) ** 2 + (0.5 / 15) ** 2)), rel=1e-3)
@@ -224,8 +232,8 @@ def test_a_moving_diffuser_averages_by_its_correlation():
 
 def test_slices_are_crossed_in_turn():
     """Free space between the slices, none before the first: against the chain written out."""
-    medium = ThickDiffuser(1.0, 16e-6, 3, 1e-3)
-    thick = ThickDiffuserSetup(64, 160, 4e-6, WAVELENGTH, 1e-3, 2e-3, medium)
+    medium = ThickDiffuser(1.0, 20e-6, 3, 1e-3)
+    thick = ThickDiffuserSetup(64, 160, 4e-6, WAVELENGTH, 1e-3, 2e-3, medium, object_bandwidth=1.0)
     drawn_media, objects = thick.draw(2, seeded(26)), drawn(2)
     assert drawn_media["screens"].shape == (2, 1, 3, 160, 160)
     field = propagate(thick.object_field(objects), 1e-3, 4e-6, WAVELENGTH)
@@ -237,14 +245,15 @@ def test_slices_are_crossed_in_turn():
 
 def test_free_space_of_the_chain_agrees_with_torchoptics():
     """Object, screen and camera in complex128, no guard band added: 1e-6 of the brightest pixel."""
-    objects, medium = drawn(1).double(), DEFAULT.draw(1, seeded(27))
-    field = Field(DEFAULT.object_field(objects)[0], WAVELENGTH, spacing=4e-6)
+    setup = dataclasses.replace(DEFAULT, object_bandwidth=1.0)
+    objects, medium = drawn(1).double(), setup.draw(1, seeded(27))
+    field = Field(setup.object_field(objects)[0], WAVELENGTH, spacing=4e-6)
     field = field.propagate_to_z(1e-3, propagation_method="ASM", asm_pad=0)
     phase = medium["screens"][0, 0].double()
     field = Field(field.data * torch.polar(torch.ones_like(phase), phase), WAVELENGTH, z=1e-3, spacing=4e-6)
-    field = field.propagate_to_z(3e-3, propagation_method="ASM", asm_pad=0)
+    field = field.propagate_to_z(4.3e-3, propagation_method="ASM", asm_pad=0)
     expected = field.data[32:96, 32:96].abs().square()
-    light = DEFAULT.intensity(objects, medium)[0]
+    light = setup.intensity(objects, medium)[0]
     assert ((light - expected).abs().max() / expected.max()).item() < 1e-6
 
 
@@ -284,7 +293,7 @@ def test_speckle_of_one_object_behind_independent_diffusers_is_uncorrelated():
 def test_speckle_of_one_diffuser_carries_the_object():
     """The same diffuser: patterns of like objects are alike, of unlike ones are not."""
     medium = select(DEFAULT.draw(1, seeded(9)), torch.zeros(3, dtype=torch.long))
-    objects = torch.rand(3, 64, 64, generator=seeded(10))
+    objects = torch.rand(3, 8, 8).repeat_interleave(8, 1).repeat_interleave(8, 2)
     objects[1] = (objects[0] + 0.02 * objects[1]).clamp(max=1)
     base, like, unlike = DEFAULT.intensity(objects, medium)
     assert pcc(base, like) > 0.99
@@ -296,7 +305,7 @@ def test_speckle_of_one_diffuser_carries_the_object():
 
 def test_default_spread_and_ballistic_fraction():
     spread = DEFAULT.diffuser.scattering_angle(WAVELENGTH) * DEFAULT.camera_distance / DEFAULT.pitch
-    assert spread == pytest.approx(8.74, abs=0.01)
+    assert spread == pytest.approx(8.72, abs=0.01)
     assert DEFAULT.diffuser.ballistic_fraction == pytest.approx(1.98e-4, rel=1e-2)
     assert DEFAULT.guard == 32
     assert DEFAULT.guard >= 2.5 * spread
@@ -310,7 +319,7 @@ def drawn(count: int) -> torch.Tensor:
 def test_default_contrast_is_near_caustic():
     intensity = DEFAULT.intensity(drawn(48), DEFAULT.draw(48, seeded(11)))
     contrast = intensity.std((1, 2)) / intensity.mean((1, 2))
-    assert contrast.mean().item() == pytest.approx(1.06, abs=0.05)
+    assert contrast.mean().item() == pytest.approx(1.16, abs=0.05)
 
 
 def test_default_energy_in_view():
@@ -322,10 +331,10 @@ def test_default_energy_in_view():
 
 
 def test_amplitude_objects_keep_more_energy_in_view():
-    """Glyphs and strokes are lit in the middle of the window only: 93 % stays in view."""
+    """Glyphs and strokes are lit in the middle of the window only: 87 % reaches it, and the stop takes some 5 %."""
     setup, objects = dataclasses.replace(DEFAULT, modulation="amplitude"), drawn(48)
     intensity = setup.intensity(objects, setup.draw(48, seeded(13)))
-    assert (intensity.sum() / objects.square().sum()).item() == pytest.approx(0.93, abs=0.03)
+    assert (intensity.sum() / objects.square().sum()).item() == pytest.approx(0.87, abs=0.03)
 
 
 # Errors
@@ -362,5 +371,5 @@ def test_refuses_a_camera_distance_that_is_none(distance):
 
 
 def test_refuses_an_object_behind_the_diffuser():
-    with pytest.raises(ValueError, match=r"got -0\.001 and 0\.002"):
+    with pytest.raises(ValueError, match=r"got -0\.001 and 0\.0033"):
         dataclasses.replace(DEFAULT, object_distance=-1e-3)

@@ -10,18 +10,18 @@ from scipy.signal import convolve2d
 
 from spt.optics import DiffuserPsf, IncoherentSetup, ThinDiffuser
 
-PSF = DiffuserPsf(63, 192, 4e-6, 532e-9, 4e-3, 0.2e-3, ThinDiffuser(3.0, 20e-6))
+PSF = DiffuserPsf(63, 256, 4e-6, 532e-9, 6.8e-3, 0.34e-3, ThinDiffuser(3.0, 34e-6))
 SETUP = IncoherentSetup(32, PSF)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 @pytest.mark.parametrize("size", [(5, 5), (6, 9), (40, 40)])
 def test_agrees_with_direct_convolution(size):
-    objects = torch.rand(2, 32, 32, generator=seeded(), dtype=torch.float64)
-    psf = torch.rand(2, *size, generator=seeded(1), dtype=torch.float64)
+    objects = torch.rand(2, 32, 32, dtype=torch.float64)
+    psf = torch.rand(2, *size, dtype=torch.float64)
     image = SETUP.intensity(objects, {"psf": psf})
     for k in range(2):
         full = convolve2d(objects[k], psf[k])
@@ -41,7 +41,7 @@ def test_a_point_shows_the_psf():
 @pytest.mark.parametrize("shift", [(3, -2), (-5, 4)])
 def test_a_moved_object_moves_the_image(shift):
     objects = torch.zeros(1, 32, 32, dtype=torch.float64)
-    objects[0, 10:20, 12:22] = torch.rand(10, 10, generator=seeded(3), dtype=torch.float64)
+    objects[0, 10:20, 12:22] = torch.rand(10, 10, dtype=torch.float64)
     medium = SETUP.draw(1, seeded(4))
     image, moved = (SETUP.intensity(o, medium) for o in (objects, objects.roll(shift, (1, 2))))
     inner = slice(6, 26)
@@ -49,7 +49,7 @@ def test_a_moved_object_moves_the_image(shift):
 
 
 def test_light_adds():
-    objects, medium = torch.rand(2, 32, 32, generator=seeded(5), dtype=torch.float64), SETUP.draw(1, seeded(6))
+    objects, medium = torch.rand(2, 32, 32, dtype=torch.float64), SETUP.draw(1, seeded(6))
     first, second, both = (SETUP.intensity(o[None], medium) for o in (objects[0], objects[1], objects.sum(0)))
     torch.testing.assert_close(first + second, both)
 
@@ -76,9 +76,9 @@ def test_draws_follow_the_generator():
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("size", [0, 193])
+@pytest.mark.parametrize("size", [0, 257])
 def test_refuses_a_function_larger_than_its_grid(size):
-    with pytest.raises(ValueError, match=f"size = {size} px must lie between 1 and grid = 192 px"):
+    with pytest.raises(ValueError, match=f"size = {size} px must lie between 1 and grid = 256 px"):
         dataclasses.replace(PSF, size=size)
 
 

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +14,8 @@ THIN = ThinDiffuser(2.92, 20e-6)
 THICK = ThickDiffuser(1.0, 15e-6, 5, 4e-3)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def test_shift_law_by_hand():
@@ -66,7 +67,7 @@ def test_shifted_correlation_finds_a_shift_of_a_fraction_of_a_pixel():
 
 
 def test_shifted_correlation_of_an_image_with_itself_is_one_at_no_shift():
-    image = torch.rand(3, 16, 20, generator=seeded(3))
+    image = torch.rand(3, 16, 20)
     for fine in (1, 16):
         assert shifted_correlation(image, image, fine)[:, 0].tolist() == pytest.approx([1] * 3, abs=0.1)
     assert shifted_correlation(image, image, 1)[:, 0].tolist() == pytest.approx([1] * 3, abs=1e-5)

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,8 +12,8 @@ from spt.optics.motion import moved
 DIFFUSER = ThinDiffuser(2.0, 20e-6)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def draws(diffuser, side: int, seed: int):
@@ -25,7 +26,7 @@ def pcc(first: torch.Tensor, second: torch.Tensor) -> float:
 
 
 def test_a_whole_shift_rolls():
-    screens = torch.randn(2, 3, 15, 16, generator=seeded(), dtype=torch.float64)
+    screens = torch.randn(2, 3, 15, 16, dtype=torch.float64)
     # The highest frequency of an even axis is kept by a whole shift.
     assert torch.allclose(moved(screens, (2, -3)), screens.roll((2, -3), (-2, -1)), atol=1e-12)
 
@@ -41,7 +42,7 @@ def test_a_fraction_of_a_pixel_shifts_a_wave_exactly():
 
 def test_a_quarter_turn_is_exact():
     """Positive angles turn x towards y: what lies at +x comes to +y."""
-    screen = torch.randn(1, 16, 16, generator=seeded(1), dtype=torch.float64)
+    screen = torch.randn(1, 16, 16, dtype=torch.float64)
     torch.testing.assert_close(moved(screen, (0, 0), math.pi / 2), screen.rot90(-1, (1, 2)), atol=1e-9, rtol=0)
 
 

@@ -190,7 +190,7 @@ def test_nan_in_the_loss_names_step_and_samples_and_keeps_the_checkpoint(
 
 def test_a_size_the_network_cannot_take_is_refused_before_anything_is_simulated(tmp_path: Path, cache: Path):
     before = set(cache.iterdir())
-    cfg, folder = start(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=72")
+    cfg, folder = start(tmp_path, "data.source.setup.window=36", "data.source.setup.grid=112")
     with pytest.raises(ValueError, match=r"multiples of 8, got 36x36.*32x32 and 40x40"):
         train(cfg, folder)
     assert set(cache.iterdir()) == before

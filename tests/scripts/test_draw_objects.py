@@ -1,31 +1,29 @@
-"""The sheet of objects, as a user draws it."""
+"""The sheet of objects, as the command draws it."""
 
-import subprocess
-import sys
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
+import pytest
 from conftest import ROOT
 from PIL import Image
 
-
-def draw(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "scripts" / "draw_objects.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+from spt.errors import InvalidValue
 
 
-def test_a_row_for_training_objects_and_one_for_classes_never_trained(tmp_path: Path):
-    out = tmp_path / "sheet.png"
-    done = draw("sparse", "--size", "32", "--count", "5", "--out", str(out))
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[:2] == ["row 1: sparse, train", "row 2: sparse, val_class"]
-    sheet = np.asarray(Image.open(out))
+def draw(*arguments) -> None:
+    run_path(str(ROOT / "scripts" / "draw_objects.py"))["draw"](*arguments)
+
+
+def test_a_row_for_training_objects_and_one_for_classes_never_trained(tmp_path: Path, capsys):
+    draw(["sparse"], 32, 5, 0, tmp_path / "sheet.png")
+    assert capsys.readouterr().out.splitlines()[:2] == ["row 1: sparse, train", "row 2: sparse, val_class"]
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape == (2 * 32, 5 * 32, 3)
     assert all(tile.any() for row in np.split(sheet, 2) for tile in np.split(row, 5, axis=1))
 
 
 def test_no_objects_are_refused(tmp_path: Path):
-    done = draw("sparse", "--count", "0", "--out", str(tmp_path / "sheet.png"))
-    assert done.returncode == 2
-    assert done.stderr == "Error: --size and --count must be 1 or more, got 96 and 0.\n"
+    with pytest.raises(InvalidValue, match="--size and --count must be 1 or more, got 96 and 0"):
+        draw(["sparse"], 96, 0, 0, tmp_path / "sheet.png")
     assert not any(tmp_path.iterdir())

@@ -94,7 +94,7 @@ def test_one_batch_overfits(loss: str):
         "data.source.train=8",
         "data.source.validation=8",
         "data.source.setup.window=32",
-        "data.source.setup.grid=96",
+        "data.source.setup.grid=112",
         "model.width=16",
         f"loss={loss}",
     )

@@ -2,14 +2,13 @@
 
 from spt.data.objects.faces import FaceObjects, draw_face
 from spt.data.objects.glyphs import GLYPHS, draw_glyph
-from spt.data.objects.source import SPLITS, ObjectSource
+from spt.data.objects.source import ObjectSource
 from spt.data.objects.sparse import SparseObjects, draw_object
 from spt.data.objects.stored import StoredObjects
 from spt.data.objects.strokes import draw_strokes
 
 __all__ = [
     "GLYPHS",
-    "SPLITS",
     "FaceObjects",
     "ObjectSource",
     "SparseObjects",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from spt.data.objects.source import DrawnObjects
+from spt.errors import InvalidValue
 
 Map = Float[np.ndarray, "h w"]
 FEATURES = ("glasses", "beard")
@@ -20,14 +21,14 @@ class FaceObjects(DrawnObjects):
     Args:
         held_out: the feature kept for ``val_class``: ``glasses`` or ``beard``. Of the other, a third of all faces.
     Raises:
-        ValueError: if the feature is unknown.
+        InvalidValue: if the feature is unknown.
     """
 
     held_out: Literal["glasses", "beard"] = "glasses"
 
     def __post_init__(self) -> None:
         if self.held_out not in FEATURES:
-            raise ValueError(f"data.source.objects.held_out must be one of {FEATURES}, got {self.held_out!r}.")
+            raise InvalidValue(f"data.source.objects.held_out must be one of {FEATURES}, got {self.held_out!r}.")
 
     def describe(self) -> dict[str, Any]:
         """The held-out feature."""

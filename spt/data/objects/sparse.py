@@ -9,6 +9,7 @@ import PIL
 from spt.data.objects.glyphs import GLYPHS, draw_glyph
 from spt.data.objects.source import DrawnObjects
 from spt.data.objects.strokes import draw_strokes
+from spt.errors import InvalidValue
 
 
 def draw_object(size: int, glyphs: str, glyph_share: float, rng: np.random.Generator) -> np.ndarray:
@@ -26,7 +27,7 @@ class SparseObjects(DrawnObjects):
         held_out: characters kept for ``val_class``.
         glyph_share: share of glyphs; the others are strokes.
     Raises:
-        ValueError: if a setting is out of range.
+        InvalidValue: if a setting is out of range.
     """
 
     held_out: str = "47AaGgKkRr"
@@ -34,9 +35,11 @@ class SparseObjects(DrawnObjects):
 
     def __post_init__(self) -> None:
         if set(self.held_out) - set(GLYPHS) or not self.held_out or set(GLYPHS) == set(self.held_out):
-            raise ValueError(f"data.source.objects.held_out = {self.held_out!r} must name some, not all, of {GLYPHS}.")
+            raise InvalidValue(
+                f"data.source.objects.held_out = {self.held_out!r} must name some, not all, of {GLYPHS}."
+            )
         if not 0 < self.glyph_share <= 1:
-            raise ValueError(f"data.source.objects.glyph_share must lie in (0, 1], got {self.glyph_share}.")
+            raise InvalidValue(f"data.source.objects.glyph_share must lie in (0, 1], got {self.glyph_share}.")
 
     def describe(self) -> dict[str, Any]:
         """Settings, and the version of Pillow: it brings the font."""

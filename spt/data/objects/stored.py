@@ -12,12 +12,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from spt.data.objects.image_files import Item, decode, list_images
+from spt.data.objects.source import ObjectSource
+from spt.errors import InvalidValue, MissingFile
 
 Pools = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
-class StoredObjects:
+class StoredObjects(ObjectSource):
     """Images of files, split by image; equal images count as one.
 
     ``val_class`` holds every image of the held-out classes; a share of all others serves ``val_seen`` and
@@ -31,10 +33,11 @@ class StoredObjects:
         validation_share: share of the other images kept for validation.
         leave_out: number of first images that are not used at all.
         invert: whether ink is black in the files.
+        white: grey level of white in files of integers; None takes the range of 8 or 16 bit.
         threshold: values above become 1, the others 0; None keeps them grey.
     Raises:
-        ValueError: if a setting is out of range, or names a class that the files do not have.
-        FileNotFoundError: when the files are needed and not there.
+        InvalidValue: if a setting is out of range, or names a class that the files do not have.
+        MissingFile: when the files are needed and not there.
     """
 
     path: str | Sequence[str] | None
@@ -44,19 +47,22 @@ class StoredObjects:
     validation_share: float = 0.1
     leave_out: int = 0
     invert: bool = False
+    white: int | None = None
     threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.validation_share < 1:
-            raise ValueError(f"data.source.objects.validation_share must lie in (0, 1), got {self.validation_share}.")
+            raise InvalidValue(f"data.source.objects.validation_share must lie in (0, 1), got {self.validation_share}.")
         if self.leave_out < 0:
-            raise ValueError(f"data.source.objects.leave_out must be 0 or more, got {self.leave_out}.")
+            raise InvalidValue(f"data.source.objects.leave_out must be 0 or more, got {self.leave_out}.")
+        if self.white is not None and self.white < 1:
+            raise InvalidValue(f"data.source.objects.white must be at least 1 or null, got {self.white}.")
         if self.threshold is not None and not 0 <= self.threshold < 1:
-            raise ValueError(f"data.source.objects.threshold must lie in [0, 1) or be null, got {self.threshold}.")
+            raise InvalidValue(f"data.source.objects.threshold must lie in [0, 1) or be null, got {self.threshold}.")
 
     def describe(self) -> dict[str, Any]:
         """Settings and a fingerprint of the files' contents; where they lie does not matter."""
-        names = ("validation_share", "leave_out", "invert", "threshold")
+        names = ("validation_share", "leave_out", "invert", "white", "threshold")
         held_out = [str(name) for name in self.held_out]
         return {name: getattr(self, name) for name in names} | {"held_out": held_out, "content": self._fingerprint}
 
@@ -75,7 +81,7 @@ class StoredObjects:
         return np.stack([self._draw_one(k, size) for k in self.identify(split, numbers, seed)])
 
     def _draw_one(self, index: int, size: int) -> UInt8[np.ndarray, "h w"]:
-        image = decode(self._items[index])
+        image = decode(self._items[index], self.white)
         height, width = image.shape
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
@@ -90,7 +96,7 @@ class StoredObjects:
     def _items(self) -> list[Item]:
         paths = [self.path] if isinstance(self.path, str) else list(self.path or [])
         if not paths or not all(paths):
-            raise FileNotFoundError(
+            raise MissingFile(
                 "these objects are not part of the repository. Set the environment variable SPT_DATA to the folder "
                 "that holds them, or data.source.objects.path to the file or folder itself."
             )
@@ -114,14 +120,14 @@ class StoredObjects:
         held_out = {str(name) for name in self.held_out}
         known = sorted({item.label for item in self._items} - {""})
         if held_out - set(known):
-            raise ValueError(
+            raise InvalidValue(
                 f"data.source.objects.held_out names {sorted(held_out - set(known))}, but the classes of {self.path} "
                 f"are {', '.join(known) or 'none: it has no sub-folders or labels'}."
             )
         others = [k for k in kept if self._items[k].label not in held_out]
         validation = round(self.validation_share * len(others))
         if not 0 < validation < len(others):
-            raise ValueError(
+            raise InvalidValue(
                 f"{self.path}: {len(others)} different images outside data.source.objects.held_out are too few to "
                 f"train and validate (validation_share = {self.validation_share}, leave_out = {self.leave_out})."
             )

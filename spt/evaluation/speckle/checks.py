@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from spt.evaluation.speckle.measured import DUPLICATE, SpeckleStatistics
+from spt.evaluation.speckle.frame_statistics import DUPLICATE, SpeckleStatistics
 
 
 @dataclass(frozen=True)

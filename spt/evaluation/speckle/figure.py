@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from spt.evaluation.speckle.measured import BINS, SpeckleStatistics
+from spt.evaluation.speckle.frame_statistics import BINS, SpeckleStatistics
 from spt.files import atomic
 
 

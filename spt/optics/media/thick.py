@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators
 from spt.optics.media.thin import ThinDiffuser
 
 
@@ -20,7 +22,7 @@ class ThickDiffuser:
         slices: number of slices, at least 2.
         thickness: first to last slice [m].
     Raises:
-        ValueError: if there are fewer than 2 slices, ``thickness`` is not positive, or a slice is no thin diffuser.
+        InvalidValue: if there are fewer than 2 slices, ``thickness`` is not positive, or a slice is no thin diffuser.
     Source: the multi-slice method, Schott et al., Opt. Express 23, 13505 (2015), section 3. Differs: Gaussian screens;
         forward scattering only.
     """
@@ -32,9 +34,9 @@ class ThickDiffuser:
 
     def __post_init__(self) -> None:
         if self.slices < 2:
-            raise ValueError(f"a thick diffuser needs at least 2 slices, got {self.slices}. One is a ThinDiffuser.")
+            raise InvalidValue(f"a thick diffuser needs at least 2 slices, got {self.slices}. One is a ThinDiffuser.")
         if not self.thickness > 0:
-            raise ValueError(f"thickness must be a positive length in m, got {self.thickness}.")
+            raise InvalidValue(f"thickness must be a positive length in m, got {self.thickness}.")
         ThinDiffuser(self.sigma_phi, self.correlation_length)
 
     @property
@@ -71,8 +73,13 @@ class ThickDiffuser:
         return self.slice.scattering_angle(wavelength) * math.hypot(*(distance + z for z in self.positions))
 
     def draw(
-        self, count: int, shape: tuple[int, int], pitch: float, generator: torch.Generator
+        self,
+        count: int,
+        shape: tuple[int, int],
+        pitch: float,
+        rng: Generators,
+        device: torch.device | str = "cpu",
     ) -> Float[Tensor, "n s h w"]:
         """Draw ``count`` independent media as ``slices`` phase screens [rad] of ``shape`` each."""
-        screens = self.slice.draw(count * self.slices, shape, pitch, generator)
+        screens = self.slice.draw(count * self.slices, shape, pitch, rng, device)
         return screens.unflatten(0, (count, self.slices))

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.optics.propagation import fields_at_once
+from spt.errors import InvalidValue
+from spt.optics.draws import Generators, normal
 
 EFFECTIVE_GRITS = {120: (0.30, 3.0), 220: (0.22, 3.0), 600: (0.14, 2.5), 1500: (0.09, 2.0)}
 """Grit to (RMS scattering angle [degree], RMS phase [rad]): modelling choices, see :func:`effective_grit`."""
@@ -21,7 +23,7 @@ class ThinDiffuser:
         sigma_phi: RMS phase [rad].
         correlation_length: 1/e radius of the phase's autocorrelation [m].
     Raises:
-        ValueError: if ``sigma_phi`` is negative or ``correlation_length`` is not positive.
+        InvalidValue: if ``sigma_phi`` is negative or ``correlation_length`` is not positive.
     Source: Goodman, Speckle Phenomena in Optics (2007), section 4.5.1 (surface scattering). Differs: nothing.
     """
 
@@ -30,9 +32,9 @@ class ThinDiffuser:
 
     def __post_init__(self) -> None:
         if not self.sigma_phi >= 0:
-            raise ValueError(f"sigma_phi is an RMS phase in rad and cannot be negative, got {self.sigma_phi}.")
+            raise InvalidValue(f"sigma_phi is an RMS phase in rad and cannot be negative, got {self.sigma_phi}.")
         if not self.correlation_length > 0:
-            raise ValueError(f"correlation_length must be a positive length in m, got {self.correlation_length}.")
+            raise InvalidValue(f"correlation_length must be a positive length in m, got {self.correlation_length}.")
 
     @property
     def rms_phase(self) -> float:
@@ -53,24 +55,33 @@ class ThinDiffuser:
         return self.scattering_angle(wavelength) * distance
 
     def draw(
-        self, count: int, shape: tuple[int, int], pitch: float, generator: torch.Generator
+        self,
+        count: int,
+        shape: tuple[int, int],
+        pitch: float,
+        rng: Generators,
+        device: torch.device | str = "cpu",
     ) -> Float[Tensor, "n h w"]:
         """Draw ``count`` independent phase screens [rad] of ``shape`` at sample spacing ``pitch`` [m].
 
         Source: spectral method; white noise filtered by the root of the power spectrum exp(-(pi l f)^2).
             Differs: the screen is periodic on the grid; its variance is exact in expectation.
         """
-        height, width = shape
-        device = generator.device
-        fy = torch.fft.fftfreq(height, pitch, device=device)[:, None]
-        fx = torch.fft.fftfreq(width, pitch, device=device)[None, :]
-        amplitude = torch.exp(-((math.pi * self.correlation_length) ** 2) * (fy**2 + fx**2) / 2)
-        scale = self.sigma_phi / amplitude.square().mean().sqrt()
-        amplitude = amplitude[:, : width // 2 + 1]
-        screens = torch.randn(count, height, width, generator=generator, device=device)
-        for part in screens.split(fields_at_once(height * width, device)):
-            part.copy_(torch.fft.irfft2(torch.fft.rfft2(part) * amplitude, s=shape) * scale)
-        return screens
+        noise = normal(rng, (count, *shape), device)
+        spectrum = _filter(*shape, pitch, self.sigma_phi, self.correlation_length, noise.device)
+        return torch.fft.irfft2(torch.fft.rfft2(noise) * spectrum, s=shape)
+
+
+@lru_cache(maxsize=16)
+def _filter(
+    height: int, width: int, pitch: float, sigma_phi: float, correlation_length: float, device: torch.device
+) -> Float[Tensor, "h f"]:
+    """What turns the half spectrum of white noise into that of a screen; cached: do not write into it."""
+    with torch.inference_mode(False):
+        fy, fx = (torch.fft.fftfreq(n, pitch, dtype=torch.float64) for n in (height, width))
+        amplitude = torch.exp(-((math.pi * correlation_length) ** 2) * (fy[:, None] ** 2 + fx**2) / 2)
+        amplitude *= sigma_phi / amplitude.square().mean().sqrt()
+        return amplitude[:, : width // 2 + 1].float().to(device)
 
 
 def effective_grit(grit: int, wavelength: float = 532e-9) -> ThinDiffuser:
@@ -80,12 +91,12 @@ def effective_grit(grit: int, wavelength: float = 532e-9) -> ThinDiffuser:
         grit: 120, 220, 600 or 1500.
         wavelength: wavelength at which the angle and the RMS phase hold [m].
     Raises:
-        ValueError: if the grit has no preset.
+        InvalidValue: if the grit has no preset.
     Source: none. No trustworthy roughness per grit is published, and literal ground glass (6 degree RMS) needs a pitch
         below 0.84 um; the order of the grits and the developed speckle are kept, the angles are modelling choices.
     """
     if grit not in EFFECTIVE_GRITS:
-        raise ValueError(f"no effective diffuser for grit {grit}; there are {sorted(EFFECTIVE_GRITS)}.")
+        raise InvalidValue(f"no effective diffuser for grit {grit}; there are {sorted(EFFECTIVE_GRITS)}.")
     degrees, sigma_phi = EFFECTIVE_GRITS[grit]
     length = wavelength * sigma_phi * math.sqrt(2) / (2 * math.pi * math.radians(degrees))
     return ThinDiffuser(sigma_phi, length)

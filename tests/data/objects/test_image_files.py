@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from spt.data.objects.image_files import decode, list_images, read_plain
+from spt.errors import InvalidValue
 
 RAMP = np.arange(20, dtype=np.uint8).reshape(4, 5) * 10
 
@@ -150,8 +151,38 @@ def test_a_damaged_picture_is_named(tmp_path):
 def test_a_picture_of_several_pages_is_refused(tmp_path):
     pages = [Image.fromarray(RAMP)] * 3
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    with pytest.raises(ValueError, match=r"a.tif cannot be read as a picture: it holds 3 pages"):
+    with pytest.raises(ValueError, match=r"a.tif holds 3 pages; store one object a file"):
         images(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "levels", "white"), [("a.png", 4095, 4095), ("a.tif", 4095, 4095), ("a.bmp", 1, 1)])
+def test_a_small_part_of_the_range_needs_the_level_of_white(tmp_path, name, levels, white):
+    """12 bit in files of 16, a mask of 0 and 1 in bytes: almost black by the range of the type."""
+    kind = np.uint8 if levels == 1 else np.uint16
+    pixels = np.where(RAMP > 90, levels, 0).astype(kind)
+    Image.fromarray(pixels).save(tmp_path / name)
+    with pytest.raises(InvalidValue, match=f"the brightest grey level is {levels} of .*objects.white to the level of"):
+        images(tmp_path)
+    (item,) = list_images(tmp_path)
+    np.testing.assert_array_equal(decode(item, white), RAMP > 90)
+
+
+def test_levels_above_white_are_refused(tmp_path):
+    """32 bits never wrap round."""
+    Image.fromarray(np.array([[0, 70_000]], np.int32)).save(tmp_path / "a.tif")
+    with pytest.raises(InvalidValue, match=r"a.tif: white is grey level 65535, but grey levels go from 0 to 70000"):
+        images(tmp_path)
+    np.testing.assert_array_equal(decode(list_images(tmp_path)[0], 70_000), [[0, 1]])
+
+
+def test_a_black_picture_stays_black(tmp_path):
+    Image.fromarray(0 * RAMP).save(tmp_path / "a.png")
+    assert images(tmp_path)[0].max() == 0
+
+
+def test_other_byte_orders_are_read(tmp_path):
+    np.save(tmp_path / "a.npy", (RAMP[None].astype(int) * 321).astype(">u2"))
+    np.testing.assert_allclose(images(tmp_path / "a.npy")[0], RAMP.astype(float) * 321 / 65535, atol=1e-7)
 
 
 def test_a_folder_without_pictures(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from spt.data.objects import GLYPHS, SPLITS, SparseObjects, draw_glyph, draw_object, draw_strokes
+from spt.data.objects import GLYPHS, SparseObjects, draw_glyph, draw_object, draw_strokes
+from spt.data.streams import SPLITS
 
 SIZES = [32, 64, 100]
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from spt.data.objects import SPLITS, StoredObjects
+from spt.data.objects import StoredObjects
+from spt.data.streams import SPLITS
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spt.evaluation.speckle.checks import Limits, suspicions
-from spt.evaluation.speckle.measured import Frames, measure
+from spt.evaluation.speckle.frame_statistics import Frames, measure
 
 COUNT, SIDE = 32, 96
 STEP = 8.0 / 255

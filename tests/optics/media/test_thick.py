@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,8 +12,8 @@ WAVELENGTH = 532e-9
 MEDIUM = ThickDiffuser(sigma_phi=1.0, correlation_length=15e-6, slices=5, thickness=4e-3)
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def seeded(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def behind(screens: torch.Tensor, spacing: float, pitch: float) -> torch.Tensor:

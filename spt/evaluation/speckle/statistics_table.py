@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from spt.evaluation.speckle.measured import SpeckleStatistics
+from spt.evaluation.speckle.frame_statistics import SpeckleStatistics
 
 
 def rows(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.evaluation.speckle.measured import BINS, Frames, between, by_diffuser, flattened, measure, one_split
+from spt.evaluation.speckle.frame_statistics import BINS, Frames, between, by_diffuser, flattened, measure, one_split
 
 
 def noise(count: int = 12, side: int = 48, seed: int = 0) -> torch.Tensor:

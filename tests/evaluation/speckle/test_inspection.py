@@ -7,9 +7,9 @@ from PIL import Image
 
 from spt.evaluation.speckle.checks import Limits
 from spt.evaluation.speckle.figure import TITLES, draw
-from spt.evaluation.speckle.measured import Frames, measure
-from spt.evaluation.speckle.report import report
-from spt.evaluation.speckle.tables import rows
+from spt.evaluation.speckle.frame_statistics import Frames, measure
+from spt.evaluation.speckle.inspection import report
+from spt.evaluation.speckle.statistics_table import rows
 
 
 def frames(name: str, seed: int, count: int = 6, target: bool = True) -> Frames:

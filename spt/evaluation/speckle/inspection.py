@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.evaluation.report import markdown
+from spt.evaluation.score_table import markdown
 from spt.evaluation.speckle.checks import Limits, suspicions
 from spt.evaluation.speckle.figure import draw, save
-from spt.evaluation.speckle.measured import Frames, between, measure
-from spt.evaluation.speckle.tables import print_table, rows
+from spt.evaluation.speckle.frame_statistics import Frames, between, measure
+from spt.evaluation.speckle.statistics_table import print_table, rows
 from spt.files import atomic
 
 
@@ -24,7 +24,7 @@ def report(sets: Sequence[Sequence[Frames]], limits: Limits, folder: Path, pitch
         folder: where the files go; made if needed.
         pitch: of the camera [m], if known.
     Raises:
-        ValueError: if a diffuser has no frame that is not constant.
+        InvalidValue: if a diffuser has no frame that is not constant.
         OSError: if the folder cannot be written.
     """
     measured = [measure(frames) for group in sets for frames in group]

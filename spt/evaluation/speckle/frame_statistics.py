@@ -9,6 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spt.data.pairs import Pairs
+from spt.data.readers import evenly
+from spt.errors import InvalidValue, MissingName
 from spt.optics import statistics
 
 ENVELOPE = 1 / 8
@@ -29,7 +31,7 @@ class Frames:
         speckle: intensities of any real type, (n, h, w).
         target: the objects in [0, 1], or None where they are not known.
     Raises:
-        ValueError: if there are no frames, they are smaller than 16 px, or hold NaN or infinity.
+        InvalidValue: if there are no frames, they are smaller than 16 px, or hold NaN or infinity.
     """
 
     name: str
@@ -38,12 +40,12 @@ class Frames:
 
     def __post_init__(self) -> None:
         if self.speckle.ndim != 3 or len(self.speckle) == 0 or min(self.speckle.shape[1:]) < 16:
-            raise ValueError(
+            raise InvalidValue(
                 f"{self.name}: frames (n, h, w) of at least 16x16 px are needed, got {tuple(self.speckle.shape)}."
             )
         bad = ~self.speckle.isfinite().flatten(1).all(1)
         if bad.any():
-            raise ValueError(f"{self.name}: frame(s) {bad.nonzero().flatten().tolist()} hold NaN or infinity.")
+            raise InvalidValue(f"{self.name}: frame(s) {bad.nonzero().flatten().tolist()} hold NaN or infinity.")
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def one_split(splits: Mapping[str, Pairs], name: str) -> Pairs:
     """The split of that name, or ``all`` of them as one.
 
     Raises:
-        KeyError: if there is no such split.
+        MissingName: if there is no such split.
     """
     if name == "all":
         every = splits.values()
@@ -117,7 +119,7 @@ def one_split(splits: Mapping[str, Pairs], name: str) -> Pairs:
             torch.cat([pairs.diffuser for pairs in every]),
         )
     if name not in splits:
-        raise KeyError(f"split={name}: choose one of {', '.join(splits)}, or all.")
+        raise MissingName(f"split={name}: choose one of {', '.join(splits)}, or all.")
     return splits[name]
 
 
@@ -133,7 +135,7 @@ def by_diffuser(pairs: Pairs, limit: int, label: str = "") -> list[Frames]:
 
 
 def _chosen(pairs: Pairs, index: Int[Tensor, " n"], limit: int, name: str) -> Frames:
-    index = index[torch.linspace(0, len(index) - 1, min(limit, len(index))).round().long()]
+    index = index[evenly(len(index), limit)]
     target = pairs.target[index]
     return Frames(name, pairs.speckle[index], target.float() / 255 if target.dtype == torch.uint8 else target.float())
 
@@ -156,12 +158,12 @@ def measure(frames: Frames) -> SpeckleStatistics:
     """Measure everything.
 
     Raises:
-        ValueError: if every frame is constant.
+        InvalidValue: if every frame is constant.
     """
     speckle = frames.speckle.float()
     varies = statistics.contrast(speckle) > 1e-6
     if not varies.any():
-        raise ValueError(f"{frames.name}: every frame is constant. There is no speckle to measure.")
+        raise InvalidValue(f"{frames.name}: every frame is constant. There is no speckle to measure.")
     speckle = speckle[varies]
     flat, envelope = flattened(speckle)
     flat_contrast = statistics.contrast(flat)
@@ -219,9 +221,9 @@ def between(first: Frames, second: Frames, most: int = 64) -> Float[Tensor, "n m
     """Correlation of every frame behind one diffuser with every frame behind another, envelopes removed.
 
     Raises:
-        ValueError: if the frames differ in size.
+        InvalidValue: if the frames differ in size.
     """
     if first.speckle.shape[1:] != second.speckle.shape[1:]:
-        raise ValueError(f"{first.name} and {second.name} hold frames of different sizes and cannot be compared.")
+        raise InvalidValue(f"{first.name} and {second.name} hold frames of different sizes and cannot be compared.")
     a, b = (flattened(frames.speckle[:most].float())[0] for frames in (first, second))
     return statistics.correlation_matrix(a, b)
