@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -16,7 +16,7 @@ TILE = 128
 GAP = 4
 HEADER = 44
 
-RGB = UInt8[np.ndarray, "h w 3"]
+RGB = UInt8[np.ndarray, "rows columns 3"]
 
 
 def contact_sheet(
@@ -56,7 +56,7 @@ def contact_sheet(
 
 
 def tiles(
-    speckle: Float[Tensor, "h w"], pred: Float[Tensor, "h w"], target: Float[Tensor, "h w"]
+    speckle: Shaped[Tensor, "h w"], pred: Float[Tensor, "h w"], target: Float[Tensor, "h w"]
 ) -> tuple[RGB, RGB, RGB, RGB]:
     """Colour the four pictures of one sample."""
     light = speckle.float()
