@@ -34,8 +34,9 @@ def main() -> None:
 
 def measure(case: dict[str, Any]) -> list[dict[str, Any]]:
     """Measure every loss that goes with the head, in one process: importing SMP and MONAI takes the longest."""
-    head, channels = case.pop("head"), built(f"head={case['head']}", part="head").channels
-    losses = {name: built(f"loss={name}", part="loss") for name in case.pop("losses")}
+    head = case.pop("head")
+    channels = built(f"head={head}", part="head").channels
+    losses = {name: built(f"loss={name}", f"head={head}", part="loss") for name in case.pop("losses")}
     return [measure_loss(n, loss, channels, **case) for n, loss in losses.items() if head in loss.heads]
 
 

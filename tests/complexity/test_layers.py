@@ -25,6 +25,7 @@ class Net(nn.Module):
         self.scale = nn.Parameter(torch.ones(1))
         self.down = nn.Sequential(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)), nn.ReLU())
         self.up = nn.ModuleDict({"out": nn.Conv2d(4, 1, 1)})
+        self.unused = nn.Linear(3, 3)
 
     def forward(self, x):
         return self.up["out"](self.down(self.scale * x)) + x
@@ -33,9 +34,9 @@ class Net(nn.Module):
 @pytest.mark.parametrize(
     ("depth", "modules"),
     [
-        (1, ["(network)", "down", "up"]),
-        (2, ["(network)", "down.0", "down.1", "up.out"]),
-        (9, ["(network)", "down.0.0", "down.0.1", "down.1", "up.out"]),
+        (1, ["(network)", "down", "up", "unused"]),
+        (2, ["(network)", "down.0", "down.1", "up.out", "unused"]),
+        (9, ["(network)", "down.0.0", "down.0.1", "down.1", "up.out", "unused"]),
     ],
 )
 def test_rows_add_up_to_the_whole(depth, modules):

@@ -40,6 +40,13 @@ def test_files_hold_the_same_numbers(tmp_path):
     assert [event.value for event in run.Scalars("costs/GMAC")] == [1.25]
 
 
+def test_rows_of_one_network_stay_apart_in_tensorboard(tmp_path):
+    rows = [{"network": "a", "px": 64, "mode": mode, "ms": ms} for mode, ms in (("eager", 2.0), ("compiled", 1.0))]
+    write([Sheet("times", "Times", rows)], tmp_path, "all", "", markdown)
+    run = EventAccumulator(str(tmp_path / "tensorboard" / "all" / "a_64")).Reload()
+    assert [run.Scalars(f"times/{mode}/ms")[0].value for mode in ("eager", "compiled")] == [2, 1]
+
+
 def test_printing_shows_title_rows_and_notes():
     console = Console(width=100)
     with console.capture() as capture:

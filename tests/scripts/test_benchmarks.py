@@ -282,7 +282,7 @@ def test_table_of_starts():
         ("memory.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 | 1 |"),
         ("attention.py --sizes 32 --repeats 1 --device cpu", "| 32 |"),
         ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),
-        ("optics.py --sizes 32 --repeats 1", "| 32 | 1 | 128 |"),
+        ("optics.py --sizes 64 --repeats 1", "| 64 | 1 | 32 |"),
         ("data.py --cases 3", "data=grit_220"),
     ],
 )
