@@ -53,7 +53,7 @@ def pool_to_grid(x: Float[Tensor, "b c h w"], grid: int) -> Float[Tensor, "b c g
     h, w = x.shape[-2:]
     rows, columns = min(grid, h), min(grid, w)
     if h % rows == 0 and w % columns == 0:
-        return x.unflatten(-2, (rows, -1)).mean(-2).unflatten(-1, (columns, -1)).mean(-1)
+        return F.avg_pool2d(x, (h // rows, w // columns))
     # Cells that do not divide the map overlap by a pixel: average by two small matrices.
     return torch.einsum("gy,bcyx,kx->bcgk", _averaging(h, rows, x), x, _averaging(w, columns, x))
 

@@ -72,7 +72,7 @@ def built(keras: ModuleType, levels: tuple[int, ...]) -> Any:
     return keras.Model(image, make.Conv2D(2, 1, activation="softmax")(conv(x, 32, 3)))
 
 
-def randomise(model: Any, last: float) -> None:
+def randomise(model: Any, last: float, variances: tuple[float, float]) -> None:
     """Draw the arrays that Keras starts at 0 or 1, the BatchNorms' statistics above all."""
     rng = np.random.default_rng(0)
     draw = {
@@ -80,7 +80,7 @@ def randomise(model: Any, last: float) -> None:
         "gamma": lambda n: rng.normal(1, 0.2, n),
         "beta": lambda n: rng.normal(0, 0.05, n),
         "moving_mean": lambda n: rng.normal(0, 0.05, n),
-        "moving_variance": lambda n: rng.uniform(0.01, 0.5, n),
+        "moving_variance": lambda n: rng.uniform(*variances, n),
     }
     for variable in model.weights:
         if variable.name in draw:
@@ -96,7 +96,7 @@ def trained(keras: ModuleType, levels: tuple[int, ...]) -> Any:
     model = built(keras, levels)
     model.compile(keras.optimizers.Adam(1e-6), "binary_crossentropy")
     model.train_on_batch(np.random.rand(2, 32, 32, 1).astype("float32"), np.full((2, 32, 32, 2), 0.5, "float32"))
-    randomise(model, 0.04 if levels is PUBLISHED else 0.005)
+    randomise(model, *((0.04, (0.01, 0.5)) if levels is PUBLISHED else (0.3, (0.5, 2.0))))
     return model
 
 
