@@ -159,9 +159,9 @@ def _data() -> str:
     from spt.evaluation.report import markdown
 
     small = ["data.source.train=192", "data.source.validation=64"]
-    cases: list[dict[str, Any]] = [{"overrides": ["data=simulated"]}, {"overrides": ["data=grit_220", *small]}]
+    cases: list[dict[str, Any]] = [{"overrides": ["data=simulated"]}, {"overrides": ["data=grit", *small]}]
     cases += [{"overrides": ["data=weak_scatter", "data.online=true", *small], "batch": 16, "batches": 64}]
-    cases += [{"overrides": ["data=grit_220", "data.online=true", *small], "batch": 8, "batches": 8}]
+    cases += [{"overrides": ["data=grit", "data.online=true", *small], "batch": 8, "batches": 8}]
     rows = [row for case in _each(_starts, cases) for row in case["rows"]]
     return f"{markdown(start_table(rows))}\n\n{_hardware('cpu')}, one run, without imports."
 

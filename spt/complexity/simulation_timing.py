@@ -6,6 +6,7 @@ from functools import partial
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -33,7 +34,7 @@ class Frames:
     setup: ThinDiffuserSetup
     camera: Camera
     objects: Float[Tensor, "b n n"]
-    generator: torch.Generator
+    generator: np.random.Generator
 
     def simulate(self, irradiance: Irradiance) -> Tensor:
         """Draw a medium for every object, propagate, expose."""
@@ -43,9 +44,10 @@ class Frames:
 
 def frames(setup: ThinDiffuserSetup, camera: Camera, window: int, batch: int) -> Frames:
     """Random objects for a setup of another ``window`` [px] and twice that grid."""
-    generator = torch.Generator().manual_seed(0)
-    sized = replace(setup, window=window, grid=2 * window)
-    return Frames(sized, camera, torch.rand(batch, window, window, generator=generator), generator)
+    # The stop for steep light from the object is left out: the other programs have none.
+    sized = replace(setup, window=window, grid=2 * window, object_bandwidth=1.0)
+    generator = np.random.default_rng(0)
+    return Frames(sized, camera, torch.from_numpy(generator.random((batch, window, window), np.float32)), generator)
 
 
 def measure_simulation(
