@@ -19,7 +19,7 @@ from spt.complexity.simulation_timing import (
 )
 from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
 
-SETUP = ThinDiffuserSetup(32, 64, 4e-6, 532e-9, 0.2e-3, 0.3e-3, ThinDiffuser(2.0, 20e-6))
+SETUP = ThinDiffuserSetup(32, 64, 4e-6, 532e-9, 0.2e-3, 0.3e-3, ThinDiffuser(2.0, 23e-6))
 
 
 @pytest.fixture(autouse=True)
