@@ -159,7 +159,7 @@ def test_every_family_of_objects_builds(name: str):
     assert {"describe", "count", "identify", "draw"} <= set(dir(objects))
 
 
-@pytest.mark.parametrize("name", ["simulated", "weak_scatter", "grit_220"])
+@pytest.mark.parametrize("name", ["simulated", "weak_scatter", "grit"])
 def test_online_draws_fresh_diffusers(name: str):
     source = build(composed(f"data={name}", "data.online=true").data).source
     assert source.train_diffusers is None

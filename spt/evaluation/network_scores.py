@@ -7,7 +7,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spt.data.pairs import Pairs
-from spt.evaluation.logits import gives_probabilities, logit_metrics
 from spt.evaluation.pictures import evenly
 from spt.evaluation.predict import Predictor
 from spt.evaluation.scores import Scores, finite_images, image_scores, numbers, summarise, summarise_calibration
@@ -50,10 +49,10 @@ def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, show
     for part, logits, images in predictor.batches(pairs):
         target = pairs.images(part.start, part.stop)
         finite[part] = finite_images(images)
-        own = logit_metrics(predictor.head, logits, predictor.head.encode(target))
+        own = predictor.head.logit_metrics(logits, predictor.head.encode(target))
         own = {metric: each.masked_fill(~finite[part], torch.nan) for metric, each in own.items()}
         values.append(image_scores(images, target) | own)
-        if gives_probabilities(predictor.head):
+        if predictor.head.gives_probabilities:
             pixels = reliability(images.nan_to_num(0, 0, 0), target, bins)
             sums.append(pixels.masked_fill(~finite[part, None, None], torch.nan))
         kept.append(images[[k - part.start for k in chosen if part.start <= k < part.stop]])

@@ -1,6 +1,6 @@
 """Metrics that say how good a reconstruction is, defined per image and then averaged."""
 
-from spt.metrics.calibration import Reliability, calibration_error, calibration_summary, reliability
+from spt.metrics.calibration import Reliability, calibration_error, reliability
 from spt.metrics.image import (
     LOWER_IS_BETTER,
     METRICS,
@@ -12,7 +12,6 @@ from spt.metrics.image import (
     psnr,
     ssim,
     ssim_map,
-    summary,
 )
 from spt.metrics.levels import top_k_accuracy
 from spt.metrics.overlap import accuracy, dice, ji, precision, recall
@@ -25,7 +24,6 @@ __all__ = [
     "Reliability",
     "accuracy",
     "calibration_error",
-    "calibration_summary",
     "dice",
     "filter_gaussian",
     "ji",
@@ -39,6 +37,5 @@ __all__ = [
     "reliability",
     "ssim",
     "ssim_map",
-    "summary",
     "top_k_accuracy",
 ]

@@ -53,26 +53,6 @@ def calibration_error(sums: Float[Tensor, "... 3 bins"]) -> Float[Tensor, "..."]
     return (probability - lit).abs().sum(-1) / pixels.sum(-1)
 
 
-def calibration_summary(sums: Float[Tensor, "n 3 bins"]) -> dict[str, float]:
-    """Error pooled over the pixels of all images, its standard error over images and their number.
-
-    The standard error is the jackknife's: every image is left out once. Of a plain mean that is its usual standard
-    error; pixels of one image are no independent samples, images are.
-
-    Raises:
-        ValueError: if there are no images.
-    Source: Efron & Stein, Ann. Stat. 9, 586 (1981): the jackknife estimate of variance.
-    """
-    n = len(sums)
-    if n == 0:
-        raise ValueError("no images to summarise.")
-    total = sums.sum(0)
-    sem = 0.0
-    if n > 1:
-        sem = ((n - 1) ** 2 / n * calibration_error(total - sums).var()).sqrt().item()
-    return {"mean": calibration_error(total).item(), "sem": sem, "n": n}
-
-
 class Reliability(IndexedMetric):
     """Collects the bins of every image over a split, on any number of processes; the value is their sum.
 

@@ -135,20 +135,6 @@ def per_image(pred: Float[Tensor, "b c h w"], target: Float[Tensor, "b c h w"]) 
     return {name: torch.cat([metric(p, t) for p, t in parts]).float() for name, metric in METRICS.items()}
 
 
-def summary(values: Float[Tensor, " n"]) -> dict[str, float]:
-    """Mean, standard error over images and number of images; the error of a single image is 0. NaN stays NaN.
-
-    Raises:
-        ValueError: if there are no images.
-    """
-    n = len(values)
-    if n == 0:
-        raise ValueError("no images to summarise.")
-    values = in_float64(values)
-    sem = values.std().item() / n**0.5 if n > 1 else 0.0
-    return {"mean": values.mean().item(), "sem": sem, "n": n}
-
-
 def _pixels(pred: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     same_shape(pred, target, "pred")
     return in_float64(pred).flatten(1), in_float64(target).flatten(1)

@@ -78,7 +78,7 @@ def modulated(objects: Float[Tensor, "*b n n"], modulation: str) -> Complex[Tens
     return torch.complex(objects, torch.zeros_like(objects))
 
 
-def phase_factor(phase: Float[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
+def phase_factor(phase: Float[Tensor, "*shape"]) -> Complex[Tensor, "*shape"]:
     """exp(i phase); on a CPU twice as fast as ``torch.polar``, whose last bit differs."""
     return torch.complex(phase.cos(), phase.sin())
 

@@ -92,7 +92,8 @@ def log_summary(logger: Logger, config: DictConfig, scores: Mapping[str, Scores]
     """Write configuration, hyper-parameters and final scores to TensorBoard."""
     if not isinstance(logger, TensorBoardLogger):
         return
-    final = {f"final/{split}/{name}": v["mean"] for split, values in scores.items() for name, v in values.items()}
+    known = ((f"final/{split}/{name}", v["mean"]) for split, values in scores.items() for name, v in values.items())
+    final = {name: mean for name, mean in known if mean is not None}
     logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(config)}\n```")
     logger.log_hyperparams(dict(_choices(OmegaConf.to_container(config, resolve=True))), final)
     logger.finalize("success")

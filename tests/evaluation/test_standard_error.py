@@ -5,7 +5,7 @@ import torch
 
 from spt.data.pairs import Pairs
 from spt.evaluation.standard_error import calibration_standard_error, clusters, counts, standard_error
-from spt.metrics import calibration_error
+from spt.metrics import calibration_error, reliability
 
 
 def pairs(diffuser, **parameters):
@@ -117,3 +117,22 @@ def test_the_jackknife_leaves_out_one_cluster_at_a_time():
 
 def test_calibration_of_a_single_image_has_no_error():
     assert calibration_standard_error(bins(1), [torch.tensor([0])]) == 0
+
+
+def test_the_error_over_images_is_the_standard_error_where_the_error_is_a_mean():
+    """All pixels in one bin and never lit: the pooled error is the mean of the images, the jackknife its error."""
+    level = torch.tensor([0.70, 0.72, 0.75, 0.71], dtype=torch.float64)
+    sums = reliability(level.view(4, 1, 1, 1).expand(4, 1, 8, 8), torch.zeros(4, 1, 8, 8), bins=2)
+    assert calibration_standard_error(sums, [torch.arange(4)]) == pytest.approx(level.std().item() / 2, abs=1e-12)
+
+
+def test_the_error_over_images_is_what_other_splits_would_show():
+    """The spread of the pooled error over 200 splits of 20 images each, met by the jackknife within a quarter."""
+    generator = torch.Generator().manual_seed(0)
+    shift = 0.1 * torch.rand(200 * 20, 1, 1, 1, generator=generator)
+    pred = 0.85 * torch.rand(200 * 20, 1, 8, 8, generator=generator) + shift
+    target = (torch.rand(pred.shape, generator=generator) < 0.5 * pred).float()
+    splits = reliability(pred, target).unflatten(0, (200, 20))
+    spread = calibration_error(splits.sum(1)).std().item()
+    jackknife = sum(calibration_standard_error(sums, [torch.arange(20)]) for sums in splits) / 200
+    assert jackknife == pytest.approx(spread, rel=0.25)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_calibration_error
 
-from spt.metrics import Reliability, calibration_error, calibration_summary, reliability
+from spt.metrics import Reliability, calibration_error, reliability
 
 
 def error(pred: torch.Tensor, target: torch.Tensor, bins: int = 15) -> float:
@@ -104,35 +104,6 @@ def test_shapes_and_bins_are_checked():
 
 
 # Over a split --------------------------------------------------------------------------------------------------------
-
-
-def test_the_error_over_images_is_the_standard_error_where_the_error_is_a_mean():
-    """All pixels in one bin and never lit: the pooled error is the mean of the images, the jackknife its error."""
-    level = torch.tensor([0.70, 0.72, 0.75, 0.71], dtype=torch.float64)
-    sums = reliability(level.view(4, 1, 1, 1).expand(4, 1, 8, 8), torch.zeros(4, 1, 8, 8), bins=2)
-    value = calibration_summary(sums)
-    assert value["mean"] == pytest.approx(level.mean().item(), abs=1e-12)
-    assert value["sem"] == pytest.approx(level.std().item() / 2, abs=1e-12)
-    assert value["n"] == 4
-
-
-def test_the_error_over_images_is_what_other_splits_would_show():
-    """The spread of the pooled error over 200 splits of 20 images each, met by the jackknife within a quarter."""
-    generator = torch.Generator().manual_seed(0)
-    shift = 0.1 * torch.rand(200 * 20, 1, 1, 1, generator=generator)
-    pred = 0.85 * torch.rand(200 * 20, 1, 8, 8, generator=generator) + shift
-    target = (torch.rand(pred.shape, generator=generator) < 0.5 * pred).float()
-    splits = reliability(pred, target).unflatten(0, (200, 20))
-    spread = calibration_error(splits.sum(1)).std().item()
-    jackknife = sum(calibration_summary(sums)["sem"] for sums in splits) / 200
-    assert jackknife == pytest.approx(spread, rel=0.25)
-
-
-def test_one_image_has_no_error_and_none_is_refused():
-    sums = reliability(torch.full((1, 1, 2, 2), 0.3), torch.zeros(1, 1, 2, 2))
-    assert calibration_summary(sums) == {"mean": pytest.approx(0.3, abs=1e-7), "sem": 0.0, "n": 1}
-    with pytest.raises(ValueError, match="no images"):
-        calibration_summary(sums[:0])
 
 
 def collect(split: tuple[torch.Tensor, torch.Tensor], *batches: list[int]) -> Reliability:

@@ -10,7 +10,7 @@ from torchmetrics.functional import pearson_corrcoef
 from torchmetrics.functional.image import peak_signal_noise_ratio as torchmetrics_psnr
 
 import spt.metrics.image
-from spt.metrics import METRICS, filter_gaussian, mae, mse, pcc, per_image, psnr, ssim, ssim_map, summary
+from spt.metrics import METRICS, filter_gaussian, mae, mse, pcc, per_image, psnr, ssim, ssim_map
 
 NAMES = ["pcc", "ssim", "ji", "psnr", "dice", "mse", "mae", "accuracy", "precision", "recall"]
 """Logged, written and compared under these names: changing one breaks the runs that exist."""
@@ -186,24 +186,3 @@ def test_per_image_in_half_precision_equals_float32():
         per_image(pred, target).values(), per_image(pred.float(), target.float()).values(), strict=True
     ):
         torch.testing.assert_close(half, full)
-
-
-def test_summary_by_hand():
-    # Standard deviation of 1, 2, 3, 4 with n - 1: sqrt(5/3); error sqrt(5/3) / 2.
-    result = summary(torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    assert result == {"mean": 2.5, "sem": pytest.approx(math.sqrt(5 / 12), abs=1e-9), "n": 4}
-
-
-def test_summary_of_one_image_has_no_error():
-    assert summary(torch.tensor([0.25])) == {"mean": 0.25, "sem": 0.0, "n": 1}
-
-
-def test_summary_of_nan_is_nan():
-    result = summary(torch.tensor([1.0, float("nan"), 2.0]))
-    assert math.isnan(result["mean"])
-    assert math.isnan(result["sem"])
-
-
-def test_summary_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="no images"):
-        summary(torch.tensor([]))

@@ -64,7 +64,8 @@ def test_report_writes_and_prints(tmp_path, capsys):
     assert "–" in cells[3]
 
 
-def test_words_name_the_diffuser(tmp_path, capsys):
+def test_words_name_the_diffuser(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("spt.evaluation.speckle.inspection.draw", lambda measured, across: Figure())
     report([[frames("mine", 0)]], Limits(), tmp_path)
     assert "mine: grain " in capsys.readouterr().out
     assert "- mine: grain " in (tmp_path / "speckle_statistics.md").read_text()
