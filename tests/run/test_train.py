@@ -25,8 +25,12 @@ from spt.training.seeding import seed_everything
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 
 
+BARE = ["~callbacks", "~logger", "baseline_pairs=0"]
+"""Leaves out what takes most of the time of so short a run: pictures, TensorBoard, baselines."""
+
+
 def start(folder: Path, *overrides: str) -> tuple[DictConfig, RunFolder]:
-    return composed(*THREE_EPOCHS, *overrides), RunFolder(folder)
+    return composed(*THREE_EPOCHS, *BARE, *overrides), RunFolder(folder)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +40,19 @@ def straight(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, float
     return folder, train(cfg, folder)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, float]:
+    """The same run with everything that a user gets."""
+    cfg, folder = composed(*THREE_EPOCHS), RunFolder(tmp_path_factory.mktemp("whole"))
+    return folder, train(cfg, folder)
+
+
 def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     return torch.load(folder.last, weights_only=True)["state_dict"]
 
 
-def test_run_folder_holds_what_users_rely_on(straight: tuple[RunFolder, float]):
-    folder, value = straight
+def test_run_folder_holds_what_users_rely_on(whole: tuple[RunFolder, float]):
+    folder, value = whole
     for path in (folder.best, folder.last, folder.history, folder.metrics):
         assert path.is_file(), path
     for split in ("val_seen", "val_class", "val_unseen"):
@@ -60,8 +71,8 @@ def test_run_folder_holds_what_users_rely_on(straight: tuple[RunFolder, float]):
     assert max(float(row["val_seen/pcc"]) for row in rows) == pytest.approx(value, abs=1e-5)
 
 
-def test_every_value_of_the_best_epoch_is_the_final_score(straight: tuple[RunFolder, float]):
-    folder, value = straight
+def test_every_value_of_the_best_epoch_is_the_final_score(whole: tuple[RunFolder, float]):
+    folder, value = whole
     final = json.loads(folder.metrics.read_text())
     assert final["val_seen"]["pcc"]["mean"] == pytest.approx(value, abs=1e-5)
     best = max(csv.DictReader(folder.history.open()), key=lambda row: float(row["val_seen/pcc"]))
@@ -80,7 +91,7 @@ def test_a_head_brings_metrics_of_its_logits_and_says_that_its_image_is_no_proba
 
     monkeypatch.setattr(BinaryHead, "logit_metrics", right, raising=False)
     monkeypatch.setattr(BinaryHead, "gives_probabilities", False, raising=False)
-    cfg, folder = start(tmp_path, "trainer.max_epochs=1")
+    cfg, folder = composed(*THREE_EPOCHS, "trainer.max_epochs=1"), RunFolder(tmp_path)
     train(cfg, folder)
     final = json.loads(folder.metrics.read_text())
     row = next(csv.DictReader(folder.history.open()))
@@ -94,10 +105,10 @@ def test_a_head_brings_metrics_of_its_logits_and_says_that_its_image_is_no_proba
     assert "TOP1 | linear ridge" not in folder.report.read_text()
 
 
-def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(straight: tuple[RunFolder, float]):
+def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(whole: tuple[RunFolder, float]):
     tags: dict[str, set[str]] = {"scalars": set(), "images": set(), "tensors": set()}
     graph = False
-    for path in (straight[0].path / "tensorboard").glob("events*"):
+    for path in (whole[0].path / "tensorboard").glob("events*"):
         events = EventAccumulator(str(path)).Reload()
         found = events.Tags()
         graph = graph or bool(found["graph"])
@@ -150,7 +161,7 @@ def test_a_finished_run_can_be_made_longer(tmp_path: Path):
     assert [row["epoch"] for row in csv.DictReader(folder.history.open())] == ["0", "1"]
 
 
-def test_continuing_a_finished_run_that_was_moved_judges_it_again(straight: tuple[RunFolder, float], tmp_path: Path):
+def test_continuing_a_finished_run_that_was_moved_scores_it_again(straight: tuple[RunFolder, float], tmp_path: Path):
     cfg, folder = start(tmp_path)
     shutil.copytree(straight[0].path, tmp_path, dirs_exist_ok=True)
     folder.metrics.unlink()
@@ -160,7 +171,8 @@ def test_continuing_a_finished_run_that_was_moved_judges_it_again(straight: tupl
 
 def test_golden_loss_of_eight_steps(tmp_path: Path):
     """Guards against silent changes of data, initialisation, network, loss and schedule; PyTorch 2.14, CPU."""
-    cfg, folder = start(tmp_path, "data.source.train=64", "trainer.max_epochs=1")
+    overrides = ["data.source.train=64", "trainer.max_epochs=1", "~callbacks", "baseline_pairs=0"]
+    cfg, folder = composed(*THREE_EPOCHS, *overrides), RunFolder(tmp_path)
     train(cfg, folder)
     events = [EventAccumulator(str(path)).Reload() for path in (folder.path / "tensorboard").glob("events*")]
     losses = [
