@@ -1,4 +1,4 @@
-"""Every loss, forward and backward: against its formula as printed, and the losses of SMP and MONAI.
+"""Every loss, forward and backward, against the losses of SMP and MONAI.
 
 OMP_NUM_THREADS=1 python scripts/benchmarks/losses.py --repeats 15
 """
@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from machine import ROOT, built, each, hardware, names, parser, positive, show
+from machine import built, each, hardware, names, parser, positive, show
 from rounds import in_turn, milliseconds
 from torch import Tensor
 
@@ -51,14 +51,13 @@ def measure_loss(name: str, loss: Loss, channels: int, size: int, batch: int, re
         batch: images.
         repeats: timed rounds; every round calls each once.
     Returns:
-        ``loss``, ``shape``, ``seconds`` of processor time, ``ratio`` (counterpart -> median over rounds of ours /
-        theirs) and ``buffers`` kept for the backward pass.
+        ``loss``, ``shape``, ``seconds`` of processor time and ``ratio`` (counterpart -> median over rounds of ours /
+        theirs).
     """
-    oracle = loss_oracle()
     logits = torch.randn(batch, channels, size, size, requires_grad=True)
     lit = (torch.rand(batch, 1, size, size) > 0.9).float()
     target = lit if channels == 1 else torch.cat([lit, 1 - lit], dim=1)
-    ways = {"ours": loss, "plain": oracle.plain(name), **counterparts(name, channels)}
+    ways = {"ours": loss, **counterparts(name, channels)}
     calls = {key: _forward_backward(way, logits, target) for key, way in ways.items()}
     times = in_turn(calls, repeats, time.process_time)
     ours = times.pop("ours")
@@ -68,7 +67,6 @@ def measure_loss(name: str, loss: Loss, channels: int, size: int, batch: int, re
         "shape": tuple(logits.shape),
         "seconds": ours,
         "ratio": {key: median(values) for key, values in ratios.items()},
-        "buffers": oracle.kept_buffers(lambda: loss(logits, target), logits.numel()),
     }
 
 
@@ -78,16 +76,6 @@ def _forward_backward(loss: Loss, logits: Tensor, target: Tensor) -> Callable[[]
         loss(logits, target).backward()
 
     return call
-
-
-def loss_oracle() -> Any:
-    """Load `tests/loss_oracle.py`: the formulas as printed are those that the tests compare with."""
-    spec = importlib.util.spec_from_file_location("loss_oracle", ROOT / "tests" / "loss_oracle.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def counterparts(name: str, channels: int) -> dict[str, Loss]:
@@ -141,10 +129,10 @@ def table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
     Args:
         rows: of :func:`measure_loss`.
     """
-    yield ["loss", "logits", "CPU ms (min..max)", "/ plain formula", "/ SMP", "/ MONAI", "buffers kept"]
+    yield ["loss", "logits", "CPU ms (min..max)", "/ SMP", "/ MONAI"]
     for row in rows:
-        ratios = (f"{row['ratio'][key]:.2f}" if key in row["ratio"] else "" for key in ("plain", "SMP", "MONAI"))
-        yield [row["loss"], str(row["shape"]), milliseconds(row["seconds"]), *ratios, str(row["buffers"])]
+        ratios = (f"{row['ratio'][key]:.2f}" if key in row["ratio"] else "" for key in ("SMP", "MONAI"))
+        yield [row["loss"], str(row["shape"]), milliseconds(row["seconds"]), *ratios]
 
 
 if __name__ == "__main__":

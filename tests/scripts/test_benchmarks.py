@@ -11,7 +11,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import ROOT
-from loss_oracle import PRINTED, kept_buffers, plain
 from torch import nn
 
 from spt.losses import DiceLoss
@@ -121,46 +120,23 @@ def test_full_attention_differs_where_the_grid_averages_and_leaves_the_model_alo
 # Losses ---------------------------------------------------------------------------------------------------------------
 
 
-def test_kept_buffers_counts_storages_of_full_size_that_outlive_the_forward_pass():
-    x = torch.randn(8, 8, requires_grad=True)
-    assert kept_buffers(lambda: x.sum(), 64) == 0
-    assert kept_buffers(lambda: x.sigmoid().sum(), 64) == 1
-    assert kept_buffers(lambda: (x * x).sum(), 64) == 1  # one storage, saved twice
-    assert kept_buffers(lambda: (x.sigmoid() * x.exp()).sum(), 64) == 2
-    assert kept_buffers(lambda: x.sum(0).exp().sum(), 64) == 0  # a row is small
-    assert kept_buffers(lambda: (x.exp(), x.sum())[1], 64) == 0  # its graph is gone
-
-
-def test_a_compound_is_the_sum_of_its_parts_also_where_a_name_has_two_words():
-    logits, target = torch.randn(1, 1, 4, 4), torch.rand(1, 1, 4, 4)
-    values = {name: plain(name)(logits, target) for name in ("weighted_bce", "bce", "dice")}
-    torch.testing.assert_close(plain("bce_dice")(logits, target), values["bce"] + values["dice"])
-    torch.testing.assert_close(plain("weighted_bce_dice")(logits, target), values["weighted_bce"] + values["dice"])
-    with pytest.raises(ValueError, match="nothing"):
-        plain("nothing")
-    assert "weighted_bce" in PRINTED
-
-
 def test_dice_is_measured_with_its_counterparts():
     measured = losses.measure_loss("dice", DiceLoss(), 1, size=16, batch=2, repeats=3)
     assert measured["shape"] == (2, 1, 16, 16)
-    assert set(measured["ratio"]) == {"plain", "SMP", "MONAI"}
+    assert set(measured["ratio"]) == {"SMP", "MONAI"}
     assert all(ratio > 0 for ratio in measured["ratio"].values())
-    assert measured["buffers"] == 2  # the probabilities and the target
     assert len(measured["seconds"]) == 3
 
 
 def test_the_table_of_losses_leaves_open_what_has_no_counterpart():
-    measured = {"loss": "npcc", "shape": (8, 1, 256, 256), "seconds": SECONDS, "ratio": {"plain": 0.5}, "buffers": 1}
+    measured = {"loss": "npcc", "shape": (8, 1, 256, 256), "seconds": SECONDS, "ratio": {"SMP": 0.5}}
     header, line = losses.table([measured])
     assert dict(zip(header, line, strict=True)) == {
         "loss": "npcc",
         "logits": "(8, 1, 256, 256)",
         "CPU ms (min..max)": "100.0 (90.0..300.0)",
-        "/ plain formula": "0.50",
-        "/ SMP": "",
+        "/ SMP": "0.50",
         "/ MONAI": "",
-        "buffers kept": "1",
     }
 
 
