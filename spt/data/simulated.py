@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 RECIPE = 3
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
 
-SAMPLES_AT_ONCE = {"cpu": 2**16, "cuda": 2**22}
+SAMPLES_AT_ONCE = {"cpu": 2**17, "cuda": 2**22}
 """Samples of the media that are simulated together: what stays in a CPU's cache, and what a GPU works on at once."""
 
 
