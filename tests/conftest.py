@@ -9,6 +9,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import jaxtyping
 import pytest
@@ -96,7 +97,8 @@ def command(script: str, *arguments: str) -> Ended:
     before, handlers, level = sys.argv, logging.root.handlers[:], logging.root.level
     sys.argv = [script, *arguments]
     try:
-        with redirect_stdout(out), redirect_stderr(err):
+        # Hydra's logging set-up closes every handler there is; TensorBoard's would close pytest's own stderr.
+        with redirect_stdout(out), redirect_stderr(err), patch("logging.shutdown"):
             runpy.run_path(str(ROOT / script), run_name="__main__")
         code = 0
     except SystemExit as end:

@@ -69,7 +69,8 @@ class Frames:
 def frames(setup: ThinDiffuserSetup, camera: Camera, window: int, batch: int) -> Frames:
     """Random objects for a setup of another ``window`` [px] and twice that grid."""
     rng = np.random.default_rng(0)
-    sized = replace(setup, window=window, grid=2 * window)
+    # The other programs do not stop the object's steep light.
+    sized = replace(setup, window=window, grid=2 * window, object_bandwidth=1.0)
     return Frames(sized, camera, torch.from_numpy(rng.random((batch, window, window), np.float32)), rng)
 
 

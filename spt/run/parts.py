@@ -1,5 +1,6 @@
 """The parts of a run, built from its configuration; what does not fit is refused before any data are made."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     model: nn.Module = build(config.model)
     data: SpeckleDataModule = build(config.data)
     loss: nn.Module = build(config.loss)
-    check_model(model, data.source.size, head.channels)
+    check_model(model, data.source.size, head.channels, data.batch_size)
     check_loss(loss, head, data.source.size)
     if new and config.weights:
         load_weights(model, Path(config.weights).expanduser(), data.preparation)
@@ -57,18 +58,21 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     return parts
 
 
-def check_model(model: nn.Module, size: int, channels: int) -> None:
-    """Run the network once on an empty image: a size that it does not take is refused before any data are made.
+def check_model(model: nn.Module, size: int, channels: int, batch_size: int = 2) -> None:
+    """Run the network once on empty images: a size that it does not take is refused before any data are made.
+
+    A batch of one is tried in training mode too, where a BatchNorm needs more than one value a channel.
 
     Raises:
         InvalidValue: if its logits have another shape than the head expects. What the network itself raises is left
             as it is.
     """
-    was_training = model.training
-    model.eval()
+    copied = copy.deepcopy(model)  # a pass in training mode changes BatchNorm's statistics
+    image = torch.zeros(1, 1, size, size)
     with torch.no_grad():
-        logits = model(torch.zeros(1, 1, size, size))
-    model.train(was_training)
+        logits = copied.eval()(image)
+        if batch_size == 1:
+            copied.train()(image)
     if logits.shape != (1, channels, size, size):
         raise InvalidValue(
             f"the network maps (1, 1, {size}, {size}) to {tuple(logits.shape)}, but the head expects "

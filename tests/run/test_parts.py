@@ -11,6 +11,7 @@ from conftest import ROOT, composed
 from torch import nn
 
 from spt.data.preparation import Preparation
+from spt.errors import InvalidValue
 from spt.heads import BinaryHead, TwoClassHead
 from spt.losses import CELoss
 from spt.run.building import build
@@ -38,6 +39,14 @@ def test_a_loss_that_does_not_fit_head_or_size_is_refused():
     with pytest.raises(ValueError, match=r"images of 8 px are smaller than the window of SSIM\. Use 11 px or more"):
         check_loss(CELoss(), TwoClassHead(), 8)
     check_loss(CELoss(), TwoClassHead(), 11)
+
+
+def test_a_batch_of_one_is_tried_in_training_mode():
+    """At 32 px the deepest map of resnet18 is one pixel: BatchNorm has one value a channel."""
+    model = build(composed("model=timm_unet").model)
+    with pytest.raises(InvalidValue, match=r"BatchNorm cannot train on one value\. Set data\.batch_size to 2 or more"):
+        check_model(model, 32, 1, batch_size=1)
+    check_model(model, 32, 1, batch_size=2)
 
 
 # Every network with every loss ----------------------------------------------------------------------------------------

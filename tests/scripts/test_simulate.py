@@ -14,10 +14,10 @@ import pytest
 import torch
 from conftest import ROOT, TINY, composed
 from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
 from torch.utils.data import DataLoader
 
 from spt.data.hdf5_writer import write_set
+from spt.errors import InvalidValue, MissingFile
 from spt.run.building import build
 from spt.run.command import explain
 
@@ -84,8 +84,8 @@ def test_a_training_run_on_the_file_is_that_on_the_simulation(tmp_path, capsys):
     [
         ([], ValueError, "out= is missing"),
         (["out=a.h5", "data=real_220grit"], ValueError, "MeasuredDiffusers reads pairs that were recorded"),
-        (["out=a.h5", "data.source.train=0"], InstantiationException, "data.source.train must be at least 1, got 0"),
-        (["out=a.h5", "data=fibre", "data.source.setup.root=/nowhere"], InstantiationException, "is not a folder"),
+        (["out=a.h5", "data.source.train=0"], InvalidValue, "data.source.train must be at least 1, got 0"),
+        (["out=a.h5", "data=fibre", "data.source.setup.root=/nowhere"], MissingFile, "is not a folder"),
     ],
 )
 def test_what_cannot_be_written(monkeypatch, tmp_path, arguments, error, message):
