@@ -1,17 +1,19 @@
-"""How many functions of spt, in how many files, a simulated sample passes from its object to its batch.
+"""How many functions of spt, in how many files, a sample passes on its way to a batch, and a run to its first gradient.
 
 python scripts/benchmarks/call_path.py                          data=simulated
 python scripts/benchmarks/call_path.py data=weak_scatter data.online=true
 python scripts/benchmarks/call_path.py --list                   names them
 
-Counted are the functions that Python enters after everything has been built: while a set is simulated, written, read
-and loaded as one batch; and then for one more batch alone. Functions without a name and comprehensions are not counted.
+Counted are the functions that Python enters: after everything was built, while a set is simulated, written, read and
+loaded as one batch; then for one more batch alone; then from the beginning of a training to its first gradient, with
+the data made already. Functions without a name and comprehensions are not counted.
 """
 
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +37,9 @@ def main() -> None:
         batches = iter(data.train_dataloader())
         next(batches)
         report("one more batch", entered_by(lambda: next(batches)))
+        with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
+            config = compose("train", [*small, *overrides, "model.width=4", "trainer.accelerator=cpu"])
+        report("from train() to the first gradient", entered_by(lambda: first_gradient(config, Path(cache))))
 
 
 def first_batch(data: Any) -> None:
@@ -42,6 +47,20 @@ def first_batch(data: Any) -> None:
     data.prepare_data()
     data.setup()
     next(iter(data.train_dataloader()))
+
+
+def first_gradient(config: Any, folder: Path) -> None:
+    """Train until the first backward pass has ended."""
+    from spt.run.folder import RunFolder
+    from spt.run.train import train
+    from spt.training.module import SpeckleModule
+
+    def stop(module: Any) -> None:
+        raise KeyboardInterrupt
+
+    SpeckleModule.on_after_backward = stop  # type: ignore[method-assign]
+    with suppress(KeyboardInterrupt):
+        train(config, RunFolder(folder / "run"))
 
 
 def report(what: str, entered: set[tuple[str, str]]) -> None:

@@ -70,7 +70,8 @@ def losses_of(head: str) -> dict[str, nn.Module]:
     [pytest.param(name, marks=pytest.mark.slow if name in ("deep_speckle", "timm_unet") else ()) for name in MODELS],
 )
 def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str, head: str):
-    narrow = ["model.width=8"] if "width" in composed(f"model={name}").model else []
+    width = 2 if name.startswith("sa_cnn") else 8
+    narrow = [f"model.width={width}"] if "width" in composed(f"model={name}").model else []
     cfg = composed(f"model={name}", f"head={head}", *narrow)
     model, read = build(cfg.model), build(cfg.head)
     check_model(model, 32, read.channels)
