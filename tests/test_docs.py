@@ -1,0 +1,214 @@
+"""The documentation: every command that it shows is one that works, every option is explained, every example runs."""
+
+import argparse
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, TINY, command
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from spt.errors import UserError
+from spt.losses import check_head
+from spt.run.building import build
+from spt.run.continuing import for_hydra, override
+
+CONFIGS = ROOT / "configs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXPERIMENTS = sorted((CONFIGS / "experiment").glob("*.yaml"))
+PROGRAMS = ("python", "make", "pip", "uv", "tensorboard", "bash")
+
+
+# What the pages show --------------------------------------------------------------------------------------------------
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and content of each fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
+
+
+def commands(text: str) -> list[str]:
+    """Commands of a page: in fenced blocks, in indented lines, between backticks."""
+    shown = [line for language, block in blocks(text) if language != "python" for line in joined(block)]
+    rest = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    shown += joined("\n".join(re.findall(r"^    (.*)$", rest, re.M)))
+    shown += [span.replace("\n", " ") for span in re.findall(r"`([^`]+)`", re.sub(r"^    .*$", "", rest, flags=re.M))]
+    return [line for line in shown if is_command(line)]
+
+
+def joined(block: str) -> list[str]:
+    """Lines without comments, continued ones in one."""
+    return [line.partition("  #")[0].strip() for line in re.sub(r"\\\n\s*", "", block).splitlines()]
+
+
+def is_command(line: str) -> bool:
+    """Whether a line starts with a program, behind variables of the environment."""
+    words = line.split()
+    while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words.pop(0)
+    return len(words) > 1 and words[0] in PROGRAMS
+
+
+def experiment_command(path: Path) -> str:
+    """The line `Command:` of an experiment's head, with the lines that continue it."""
+    found = re.search(r"^# Command:  (.*(?:\n#  {10,}(?!then:).*)*)", path.read_text(), re.M)
+    assert found, f"{path} names no command"
+    return re.sub(r"\n# +", " ", found[1])
+
+
+SHOWN = [
+    *[(page.name, line) for page in PAGES for line in commands(page.read_text())],
+    *[(path.name, experiment_command(path)) for path in EXPERIMENTS],
+]
+
+
+# Commands -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line}" for page, line in SHOWN])
+def test_every_command_that_is_shown_works(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    if "SPT_DATA=" in line:
+        monkeypatch.setenv("SPT_DATA", str(tmp_path))
+    try_command(line, tmp_path)
+
+
+def try_command(line: str, folder: Path) -> None:
+    """Do what a command does first: compose and build, or parse. Nothing is trained."""
+    words = shlex.split(re.sub(r"<[^>]*>|2026-…|…", "placeholder", line))
+    while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+        words.pop(0)
+    program, first, *rest = words
+    if program == "make":
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+        assert {first, *rest} <= set(targets), f"make {first}: the Makefile has {targets}"
+    elif program == "bash":
+        assert (ROOT / first).is_file()
+    elif program == "python" and first == "-m":
+        assert rest[0] == "pytest"
+        assert all((ROOT / path).exists() for path in rest[1:] if not path.startswith("-"))
+    elif program == "python" and first == "train.py":
+        try_training(rest)
+    elif program == "python":
+        assert (ROOT / first).is_file(), f"{first} is not there"
+        try_script(first, rest, folder)
+
+
+def try_training(arguments: list[str]) -> None:
+    """Compose each run of `train.py` and build what is cheap; for `run=`, change the values."""
+    if "--help" in arguments:
+        return
+    if any(argument.startswith("run=") for argument in arguments):
+        override(composed("train", []), [argument for argument in arguments if not argument.startswith("run=")])
+        return
+    for overrides in each_run([argument for argument in arguments if argument != "-m"], sweep="-m" in arguments):
+        check(composed("train", overrides))
+
+
+def test_a_command_whose_error_is_shown_ends_in_that_error():
+    page = (ROOT / "docs" / "optics.md").read_text()
+    found = re.search(r"^    \$ python train.py (.*)\n    Error: ((?:.*\n    )*.*)", page, re.M)
+    assert found
+    with pytest.raises(UserError) as caught:
+        try_training(shlex.split(found[1]))
+    assert str(caught.value).split() == found[2].split()
+
+
+def check(config: DictConfig) -> None:
+    """Build the parts of a run; the network without numbers and without fetched weights."""
+    if "pretrained" in config.model:
+        config.model.pretrained = False
+    head, loss = build(config.head), build(config.loss)
+    check_head(loss, head)
+    with torch.device("meta"):
+        build(config.model)
+    if not measured(config.data):
+        build(config.data)
+
+
+def measured(data: Any) -> bool:
+    """Whether the optics are read from files, which the repository does not contain."""
+    return any("spt.data.media_files" in str(value) for value in flat(OmegaConf.to_container(data)).values())
+
+
+def each_run(overrides: list[str], sweep: bool) -> Iterator[list[str]]:
+    """The overrides of every job of a sweep; those of a single run."""
+    parsed = OverridesParser.create().parse_overrides(for_hydra(overrides))
+    several = [change.is_sweep_override() for change in parsed]
+    assert sweep or not any(several), f"{overrides}: several values need -m"
+    longest = max([len(list(change.sweep_string_iterator())) for change in parsed if change.is_sweep_override()] or [1])
+    for k in range(longest):
+        yield [
+            f"{change.get_key_element()}={choices[k % len(choices)]}"
+            if (choices := list(change.sweep_string_iterator()) if change.is_sweep_override() else [])
+            else text
+            for change, text in zip(parsed, overrides, strict=True)
+        ]
+
+
+def try_script(script: str, arguments: list[str], folder: Path) -> None:
+    """Compose the root of a script that uses Hydra; let any other one parse its arguments."""
+    root = re.search(r'config_name="(\w+)"', (ROOT / script).read_text())
+    if root:
+        config = composed(root[1], arguments)
+        if "data" in config and not measured(config.data) and config.data.source.get("path", "") is not None:
+            build(config.data)
+        if config.get("model") is not None:
+            with torch.device("meta"):
+                build(config.model)
+    elif "ArgumentParser" in (ROOT / script).read_text() or "parser(" in (ROOT / script).read_text():
+        assert parsed_arguments(script, arguments) is not None
+    else:
+        composed("train", [argument for argument in arguments if "=" in argument])
+
+
+class Parsed(Exception):  # noqa: N818  not an error
+    """Ends a script once its arguments are parsed."""
+
+
+def parsed_arguments(script: str, arguments: list[str]) -> argparse.Namespace | None:
+    """What the parser of a script makes of its arguments; the script goes no further."""
+    found: list[argparse.Namespace] = []
+    parse = argparse.ArgumentParser.parse_args
+
+    def once(self: argparse.ArgumentParser, *given: Any) -> argparse.Namespace:
+        found.append(parse(self, *given))
+        raise Parsed
+
+    path = str((ROOT / script).parent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(argparse.ArgumentParser, "parse_args", once)
+        patch.setattr(sys, "argv", [script, *arguments])
+        patch.syspath_prepend(path)
+        with pytest.raises(Parsed):
+            runpy.run_path(str(ROOT / script), run_name="__main__")
+    return found[0] if found else None
+
+
+@cache
+def _composed(root: str, overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose(root, list(overrides))
+
+
+def composed(root: str, overrides: list[str]) -> DictConfig:
+    """Compose a root of `configs/` as its command would."""
+    return _composed(root, tuple(for_hydra(overrides)))
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Every value by its dotted name; lists and dictionaries of numbers are values."""
+    if not isinstance(node, dict) or not node or not all(isinstance(key, str) for key in node):
+        return {prefix: node}
+    parts = [flat(value, f"{prefix}.{key}" if prefix else key) for key, value in node.items()]
+    return {name: value for part in parts for name, value in part.items()}
