@@ -212,3 +212,129 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
         return {prefix: node}
     parts = [flat(value, f"{prefix}.{key}" if prefix else key) for key, value in node.items()]
     return {name: value for part in parts for name, value in part.items()}
+
+
+# Options --------------------------------------------------------------------------------------------------------------
+
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+GROUPS = {
+    **{name: name for name in ("model", "loss", "head", "data", "optimizer", "scheduler", "trainer", "callbacks")},
+    "logger": "logger",
+    "optics": "optics@data.source.setup",
+    "objects": "objects@data.source.objects",
+    "experiment": "experiment",
+}
+CHOICES = [(folder, path.stem) for folder in GROUPS for path in sorted((CONFIGS / folder).glob("*.yaml"))]
+
+
+def section(title: str) -> str:
+    """The page from a heading to the next of any level."""
+    found = re.search(rf"^##+ `?{re.escape(title)}`?\n(.*?)(?=^##|\Z)", REFERENCE, re.M | re.S)
+    assert found, f"docs/reference.md has no section {title}"
+    return found[1]
+
+
+def options(config: DictConfig) -> list[str]:
+    """Dotted names of what can be set in a configuration."""
+    names = flat(OmegaConf.to_container(config))
+    return [name for name in names if not name.rpartition(".")[2].startswith("_")]
+
+
+def unexplained(names: list[str], text: str) -> list[str]:
+    """Names that begin no row of a table."""
+    return [name for name in names if f"| `{name}` |" not in text]
+
+
+@pytest.mark.parametrize(("folder", "choice"), CHOICES)
+def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str):
+    assert f"`{choice}`" in section(GROUPS[folder])
+    if folder == "experiment":
+        return  # it changes options of the other folders
+    whole = composed("train", [f"{GROUPS[folder]}={choice}"])
+    top = "data" if folder in ("optics", "objects") else folder
+    assert unexplained(options(OmegaConf.masked_copy(whole, [top])), REFERENCE) == []
+
+
+@pytest.mark.parametrize("root", ["train", "complexity", "export", "inspect_speckle", "simulate"])
+def test_every_option_of_every_command_is_in_the_reference(root: str):
+    config = composed(root, [])
+    names = [str(name) for name in config if name not in GROUPS or config[name] is None]
+    title = "The run" if root == "train" else f"scripts/{root}.py"
+    assert unexplained(options(OmegaConf.masked_copy(config, names)), section(title)) == []
+
+
+def test_the_reference_names_nothing_that_is_not_there():
+    there = {name for folder, choice in CHOICES for name in options(composed("train", [f"{GROUPS[folder]}={choice}"]))}
+    named = set(re.findall(r"^\| `([a-z_]+\.[\w.]+)` \|", REFERENCE, re.M))
+    hydra = {name for name in named if name.startswith(("hydra.", "limits."))}
+    assert named - hydra <= there | {"monitor.name"}
+
+
+# Examples -------------------------------------------------------------------------------------------------------------
+
+PYTHON = [
+    (page.name, number, block)
+    for page in PAGES
+    for number, (language, block) in enumerate(blocks(page.read_text()))
+    if language == "python"
+]
+
+
+@pytest.mark.parametrize(("page", "number", "block"), PYTHON, ids=[f"{page}-{number}" for page, number, _ in PYTHON])
+def test_every_python_example_is_python(page: str, number: int, block: str):
+    compile(block, page, "exec")
+
+
+def example(page: str) -> str:
+    """The first Python example of a page."""
+    return next(block for name, _, block in PYTHON if name == page)
+
+
+def test_arrays_are_written_as_the_page_says_and_read_as_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    exec(example("your_speckles.md"), {})
+    data = build(composed("train", ["data=hdf5", "data.source.path=mine.h5", "data.batch_size=8"]).data)
+    data.prepare_data()
+    data.setup()
+    assert {name: len(pairs) for name, pairs in data.splits.items()} == {"train": 360, "val_seen": 40, "test_unseen": 10}
+    seen = data.splits["val_seen"]
+    assert seen.object.unique().tolist() == list(range(10))
+    assert not set(seen.object.tolist()) & set(data.splits["train"].object.tolist())
+    assert data.splits["test_unseen"].diffuser.unique().tolist() == [4]
+    assert next(iter(data.train_dataloader()))["speckle"].shape == (8, 1, 64, 64)
+
+
+def test_files_of_arrays_are_read_as_the_page_says(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    for number in (1, 2, 3):
+        np.savez(tmp_path / f"d{number}.npz", speckle=rng.integers(0, 256, (60, 128, 128), np.uint8))
+    objects = rng.integers(0, 256, (60, 128, 128), np.uint8)
+    np.savez(tmp_path / "objects.npz", object28=objects)
+    line = next(text for page, text in SHOWN if page == "your_speckles.md" and "data=real_220grit" in text)
+    splits = build(composed("train", shlex.split(line.replace("<folder>", str(tmp_path)))[2:]).data).source.load()
+    assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 20, "val_seen": 100, "test_unseen": 50}
+    assert torch.equal(splits["test_unseen"].target, torch.from_numpy(objects[:50]) / 255)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run that has ended."""
+    folder = tmp_path_factory.mktemp("docs") / "run"
+    ended = command("train.py", *TINY, "trainer.max_epochs=1", "baseline_pairs=0", f"hydra.run.dir={folder}")
+    assert ended.code == 0, ended.err
+    return folder
+
+
+def test_new_images_are_reconstructed_as_the_page_says(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("new_speckle.npy", np.random.default_rng(0).integers(1, 256, (20, 32, 32), np.uint8))
+    found: dict[str, Any] = {}
+    exec(example("use_results.md").replace("outputs/<folder>", str(run_folder)), found)
+    images = np.load("images.npy")
+    assert images.shape == (20, 32, 32)
+    trained, speckle = found["trained"], torch.from_numpy(np.load("new_speckle.npy"))
+    with torch.no_grad():
+        last = trained.head.decode(trained.model(trained.preparation(speckle[16:, None])))
+    np.testing.assert_allclose(images[16:], last[:, 0].numpy(), atol=1e-6)
