@@ -60,7 +60,7 @@ class ComplexityConfig:
     """What `configs/complexity.yaml` may hold."""
 
     models: Any = MISSING
-    model: Any = MISSING
+    model: Any = None  # none unless one is chosen
     head: dict[str, Any] = MISSING
     size: Any = MISSING
     batch: int = MISSING
@@ -90,7 +90,7 @@ class InspectSpeckleConfig:
     out: str = MISSING
     limits: dict[str, Any] = MISSING
     data: dict[str, Any] = MISSING
-    against: dict[str, Any] | None = MISSING
+    against: dict[str, Any] | None = None  # none unless a set is chosen
 
 
 @dataclass
