@@ -58,7 +58,7 @@ def first_gradient(config: Any, folder: Path) -> None:
     def stop(module: Any) -> None:
         raise KeyboardInterrupt
 
-    SpeckleModule.on_after_backward = stop  # type: ignore[method-assign]
+    SpeckleModule.on_after_backward = stop  # type: ignore[assignment, method-assign]
     with suppress(KeyboardInterrupt):
         train(config, RunFolder(folder / "run"))
 
