@@ -1,1 +1,1 @@
-"""Judging reconstructions: baselines, scores, pictures, reports."""
+"""Scores of reconstructions and baselines, pictures, tables."""

@@ -98,7 +98,7 @@ def _write_onnx(reconstruction: Reconstruction, speckle: Tensor, path: Path) -> 
     if missing:
         raise InvalidValue(f"format=onnx needs {', '.join(missing)}. Install them: pip install 'spt[export]'.")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's remarks on its own internals
+        warnings.simplefilter("ignore")  # the exporter's warnings on its own internals
         torch.onnx.export(
             reconstruction,
             (speckle,),

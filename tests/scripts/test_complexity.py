@@ -1,14 +1,12 @@
-"""scripts/complexity.py: one process as a user starts it, the rest in this one."""
+"""scripts/complexity.py as a user starts it."""
 
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, command
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
@@ -80,14 +78,7 @@ def test_measured_times_stand_in_the_comparison(report: Callable, tmp_path: Path
 
 
 def test_a_name_that_does_not_exist_ends_in_one_line(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), "models=[spt_unet,mine]", f"out={tmp_path}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Error: models: no configs/model/mine.yaml. There are deep_speckle, sa_cnn" in done.stderr
+    done = command("scripts/complexity.py", "models=[spt_unet,mine]", f"out={tmp_path}")
+    assert (done.code, done.out) == (2, "")
+    assert "Error: models: no configs/model/mine.yaml. There are deep_speckle, sa_cnn" in done.err
     assert not list(tmp_path.iterdir())

@@ -1,14 +1,12 @@
 """The converter as a command: a checkpoint that loads, or one line that says why not."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import h5py
 import pytest
 import torch
-from conftest import ROOT, composed
+from conftest import ROOT, command, composed
 from hydra.utils import instantiate
 from torch import nn
 
@@ -97,17 +95,10 @@ def test_a_target_that_cannot_be_written_leaves_nothing(tmp_path, source):
 
 def test_the_command_ends_in_one_line_for_a_file_that_is_no_hdf5_and_leaves_no_target(tmp_path):
     (tmp_path / "in.h5").write_text("weights")
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "convert_keras_weights.py", tmp_path / "in.h5", tmp_path / "out.ckpt"],
-        env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.startswith("Error: ")
-    assert f"{tmp_path / 'in.h5'} is no HDF5 file." in done.stderr
-    assert done.stderr.count("\n") == 1
+    done = command("scripts/convert_keras_weights.py", str(tmp_path / "in.h5"), str(tmp_path / "out.ckpt"))
+    assert done.code == 2, done.err
+    assert done.out == ""
+    assert done.err.startswith("Error: ")
+    assert f"{tmp_path / 'in.h5'} is no HDF5 file." in done.err
+    assert done.err.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.h5"]
