@@ -104,6 +104,18 @@ def test_every_command_that_is_shown_works(line: str, tmp_path: Path, monkeypatc
     try_command(line)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_block_without_a_language_shows_commands_that_are_tried(page: Path):
+    shown = [line for language, block in blocks(page.read_text()) if not language for line in joined(block) if line]
+    assert [line for line in shown if not is_command(line)] == []
+
+
+@pytest.mark.parametrize("overrides", sorted(set(re.findall(r"`((?:[\w.@]+=[\w.]+ ?)+)`", PAGES[0].read_text()))))
+def test_settings_that_the_readme_shows_compose(overrides: str):
+    if overrides != "name=value":
+        composed("train", overrides.split())
+
+
 def try_command(line: str) -> None:
     """Do what a command does first: compose and build, or parse. Nothing is trained."""
     words = shlex.split(re.sub(r"<[^>]*>|2026-…|…", "placeholder", line))
