@@ -66,10 +66,11 @@ def experiment_command(path: Path) -> str:
     return re.sub(r"\n# +", " ", found[1])
 
 
-SHOWN = [
-    *[(page.name, line) for page in PAGES for line in commands(page.read_text())],
-    *[(path.name, experiment_command(path)) for path in EXPERIMENTS],
-]
+SHOWN = {
+    **{line: page.name for page in reversed(PAGES) for line in commands(page.read_text())},
+    **{experiment_command(path): path.name for path in EXPERIMENTS},
+}
+"""Each command, once, and where it stands."""
 
 
 # Words and links ------------------------------------------------------------------------------------------------------
@@ -96,14 +97,26 @@ def test_links_lead_somewhere(page: Path):
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("page", "line"), SHOWN, ids=[f"{page}: {line}" for page, line in SHOWN])
-def test_every_command_that_is_shown_works(page: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("line", SHOWN, ids=[f"{page}: {line}" for line, page in SHOWN.items()])
+def test_every_command_that_is_shown_works(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     if "SPT_DATA=" in line:
         monkeypatch.setenv("SPT_DATA", str(tmp_path))
-    try_command(line, tmp_path)
+    try_command(line)
 
 
-def try_command(line: str, folder: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_block_without_a_language_shows_commands_that_are_tried(page: Path):
+    shown = [line for language, block in blocks(page.read_text()) if not language for line in joined(block) if line]
+    assert [line for line in shown if not is_command(line)] == []
+
+
+@pytest.mark.parametrize("overrides", sorted(set(re.findall(r"`((?:[\w.@]+=[\w.]+ ?)+)`", PAGES[0].read_text()))))
+def test_settings_that_the_readme_shows_compose(overrides: str):
+    if overrides != "name=value":
+        composed("train", overrides.split())
+
+
+def try_command(line: str) -> None:
     """Do what a command does first: compose and build, or parse. Nothing is trained."""
     words = shlex.split(re.sub(r"<[^>]*>|2026-…|…", "placeholder", line))
     while re.fullmatch(r"[A-Z_]+=\S*", words[0]):
@@ -121,7 +134,7 @@ def try_command(line: str, folder: Path) -> None:
         try_training(rest)
     elif program == "python":
         assert (ROOT / first).is_file(), f"{first} is not there"
-        try_script(first, rest, folder)
+        try_script(first, rest)
 
 
 def try_training(arguments: list[str]) -> None:
@@ -182,7 +195,7 @@ def each_run(overrides: list[str], sweep: bool) -> Iterator[list[str]]:
         ]
 
 
-def try_script(script: str, arguments: list[str], folder: Path) -> None:
+def try_script(script: str, arguments: list[str]) -> None:
     """Compose the root of a script that uses Hydra; let any other one parse its arguments."""
     root = re.search(r'config_name="(\w+)"', (ROOT / script).read_text())
     if root:
@@ -340,7 +353,7 @@ def test_files_of_arrays_are_read_as_the_page_says(tmp_path: Path):
         np.savez(tmp_path / f"d{number}.npz", speckle=rng.integers(0, 256, (60, 128, 128), np.uint8))
     objects = rng.integers(0, 256, (60, 128, 128), np.uint8)
     np.savez(tmp_path / "objects.npz", object28=objects)
-    line = next(text for page, text in SHOWN if page == "your_speckles.md" and "data=real_220grit" in text)
+    line = next(text for text, page in SHOWN.items() if page == "your_speckles.md" and "data=real_220grit" in text)
     splits = build(composed("train", shlex.split(line.replace("<folder>", str(tmp_path)))[2:]).data).source.load()
     assert {name: len(pairs) for name, pairs in splits.items()} == {"train": 20, "val_seen": 100, "test_unseen": 50}
     assert torch.equal(splits["test_unseen"].target, torch.from_numpy(objects[:50]) / 255)
