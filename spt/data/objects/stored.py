@@ -40,7 +40,7 @@ class StoredObjects(ObjectSource):
         MissingFile: when the files are needed and not there.
     """
 
-    path: str | Sequence[str] | None
+    path: str | Sequence[str | None] | None
     images: str | None = None
     labels: str | None = None
     held_out: Sequence[str] = ()
