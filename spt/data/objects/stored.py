@@ -95,12 +95,13 @@ class StoredObjects(ObjectSource):
     @cached_property
     def _items(self) -> list[Item]:
         paths = [self.path] if isinstance(self.path, str) else list(self.path or [])
-        if not paths or not all(paths):
+        named = [path for path in paths if path]
+        if not named or len(named) < len(paths):
             raise MissingFile(
                 "these objects are not part of the repository. Set the environment variable SPT_DATA to the folder "
                 "that holds them, or data.source.objects.path to the file or folder itself."
             )
-        found = [list_images(Path(path).expanduser(), self.images, self.labels) for path in paths]
+        found = [list_images(Path(path).expanduser(), self.images, self.labels) for path in named]
         return [item for items in found for item in items]
 
     @cached_property
