@@ -15,9 +15,9 @@ SMALL = ["data.source.train=192", "data.source.validation=64"]
 STARTS = ("first start", "second start", "other camera, same objects")
 CASES: list[dict[str, Any]] = [
     {"overrides": ["data=simulated"]},
-    {"overrides": ["data=grit_220", *SMALL]},
+    {"overrides": ["data=grit", *SMALL]},
     {"overrides": ["data=weak_scatter", "data.online=true", *SMALL], "batch": 16, "batches": 64},
-    {"overrides": ["data=grit_220", "data.online=true", *SMALL], "batch": 8, "batches": 8},
+    {"overrides": ["data=grit", "data.online=true", *SMALL], "batch": 8, "batches": 8},
 ]
 
 
@@ -47,7 +47,7 @@ def _online(case: dict[str, Any], overrides: list[str]) -> dict[str, float]:
     from spt.data.online import OnlinePairs
 
     data = built(*overrides, part="data")
-    pairs = OnlinePairs(data.source, data.source.load()["train"], data.preparation, torch.device("cpu"))
+    pairs = OnlinePairs(data.simulation, data.source.load()["train"], data.preparation, torch.device("cpu"))
     return measure_online(pairs.__getitems__, case["batch"], case["batches"])
 
 

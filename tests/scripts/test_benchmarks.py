@@ -259,7 +259,7 @@ def test_table_of_starts():
         ("attention.py --sizes 32 --repeats 1 --device cpu", "| 32 |"),
         ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),
         ("optics.py --sizes 64 --repeats 1", "| 64 | 1 | 32 |"),
-        ("data.py --cases 3", "data=grit_220"),
+        ("data.py --cases 3", "data=grit"),
     ],
 )
 def test_a_benchmark_runs(command: str, words: str):
