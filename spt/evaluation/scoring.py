@@ -87,8 +87,11 @@ def evaluate(
         began = time.perf_counter()
         found = score_baselines(splits["train"], evaluated, predictor.preparation, baseline_pairs, cache)
         result = Evaluation(network, found)
-        run = {**run, "baseline_seconds": round(time.perf_counter() - began, 1)}
-        _explain_time(run, min(baseline_pairs, len(splits["train"])), splits["train"].speckle[0].numel())
+        spent = time.perf_counter() - began
+        run = {**run, "baseline_seconds": round(spent, 1)}
+        _explain_time(
+            spent, run["seconds"], min(baseline_pairs, len(splits["train"])), splits["train"].speckle[0].numel()
+        )
         write_metrics(files.metrics, result.scores, result.baselines, run)
     write_markdown(files.report, run, result.scores, result.baselines)
     for name, pairs in evaluated.items():
@@ -112,15 +115,15 @@ def draw(folder: Path, network: str, pairs: Pairs, result: NetworkResult) -> Non
         pictures.save(reliability_diagram(result.reliability, title), folder / f"{pairs.name}_reliability.png")
 
 
-def _explain_time(run: Mapping[str, Any], pairs: int, pixels: int) -> None:
+def _explain_time(spent: float, training: float, pairs: int, pixels: int) -> None:
     """Say why, where the baselines took more than a tenth of the time of the training."""
-    if run["baseline_seconds"] > run["seconds"] / 10:
+    if spent > training / 10:
         log.info(
             "The baselines took %.1f s, more than a tenth of the %.1f s before them: linear ridge and nearest "
             "neighbour compare %d training frames of %d pixels with each other. Use fewer frames with "
             "baseline_pairs=1000, or none with baseline_pairs=0.",
-            run["baseline_seconds"],
-            run["seconds"],
+            spent,
+            training,
             pairs,
             pixels,
         )
