@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, composed
-from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from torch import nn
 
@@ -187,12 +186,3 @@ def test_every_callback_and_logger_builds(tmp_path: Path):
     cfg = composed()
     assert [build(node) for node in cfg.callbacks.values()]  # type: ignore[union-attr]
     assert [build(node, save_dir=str(tmp_path)) for node in cfg.logger.values()]  # type: ignore[union-attr]
-
-
-def test_root_scalars_are_typed():
-    with pytest.raises(ConfigCompositionException, match="seed"):
-        composed("seed=abc")
-    with pytest.raises(ConfigCompositionException, match="sead"):
-        composed("sead=1")
-    with pytest.raises(ConfigCompositionException, match="epsilon"):
-        composed("loss.epsilon=1")

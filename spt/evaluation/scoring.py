@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spt.data.pairs import Pairs
+from spt.data.pairs import Pairs, images
 from spt.errors import InvalidValue
 from spt.evaluation import pictures
 from spt.evaluation.baseline_scores import score_baselines
@@ -108,7 +108,7 @@ def draw(folder: Path, network: str, pairs: Pairs, result: NetworkResult) -> Non
     """Draw the contact sheet of a split, and its reliability diagram where there is one."""
     mean, chosen = result.scores["pcc"]["mean"], result.shown
     title = f"{pairs.name}: {network}, PCC {'null' if mean is None else f'{mean:.3f}'} (mean of {len(pairs)} images)"
-    sheet = pictures.contact_sheet(pairs.speckle[chosen], result.images, pairs.images()[chosen], title)
+    sheet = pictures.contact_sheet(pairs.speckle[chosen], result.images, images(pairs.target[chosen]), title)
     pictures.save(sheet, folder / f"{pairs.name}.png")
     if result.reliability is not None and result.reliability.isfinite().all():
         title = f"{pairs.name}: {network}, {len(pairs)} images"

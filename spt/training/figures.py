@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from spt.data.pairs import Pairs, Sample
+from spt.data.pairs import Pairs, Sample, images
 from spt.errors import InvalidValue
 from spt.evaluation import pictures
 from spt.evaluation.reliability import reliability_diagram
@@ -81,7 +81,7 @@ class ContactSheets(Callback):
             shown = {number: image for number, image in drawn.items() if image is not None}
             numbers, pred = list(shown), torch.stack(list(shown.values()))
             sheet = pictures.contact_sheet(
-                pairs.speckle[numbers], pred, pairs.images()[numbers], f"{name}, epoch {epoch}"
+                pairs.speckle[numbers], pred, images(pairs.target[numbers]), f"{name}, epoch {epoch}"
             )
             pictures.save(sheet, self.folder / f"{name}_last_epoch.png")  # type: ignore[operator]
             if writer:
