@@ -1,0 +1,127 @@
+"""Images of one size that lie in files: they are read when they are asked for."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Shaped
+from torch import Tensor
+
+from spt.errors import InvalidValue
+
+
+class Frames(ABC):
+    """Images (n, h, w) in files. Indexed like a tensor; only the images that are asked for are read.
+
+    An object of this class can be pickled. It opens its files again in every process that reads them.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """Number, height and width of the images [px]."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> torch.dtype:
+        """Type of the pixels that :meth:`read` gives."""
+
+    @abstractmethod
+    def read(self, rows: Sequence[int]) -> Shaped[Tensor, "b h w"]:
+        """Read some images, in the order of ``rows``, each from 0 to n - 1.
+
+        Raises:
+            InvalidValue: if a file cannot be read; the file is named.
+        """
+
+    @abstractmethod
+    def name(self, row: int) -> str:
+        """File of an image, and its place in the file where this holds several, for messages."""
+
+    @property
+    def ndim(self) -> int:
+        """Always 3, as of a tensor (n, h, w)."""
+        return 3
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> Shaped[Tensor, "..."]:
+        """Images (b, h, w), or one (h, w) for a single number."""
+        if isinstance(rows, int):
+            return self.read([range(len(self))[rows]])[0]
+        if isinstance(rows, slice):
+            return self.read(range(len(self))[rows])
+        numbers = rows.tolist() if isinstance(rows, Tensor) else list(rows)
+        return self.read([range(len(self))[number] for number in numbers])
+
+
+class Selected(Frames):
+    """Some images of others, in a new order."""
+
+    def __init__(self, frames: Frames, rows: Sequence[int]) -> None:
+        self.frames, self.rows = frames, list(rows)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number, height and width of the images [px]."""
+        return (len(self.rows), *self.frames.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the pixels."""
+        return self.frames.dtype
+
+    def read(self, rows: Sequence[int]) -> Shaped[Tensor, "b h w"]:
+        """Read some images."""
+        return self.frames.read([self.rows[row] for row in rows])
+
+    def name(self, row: int) -> str:
+        """File of an image."""
+        return self.frames.name(self.rows[row])
+
+
+class Joined(Frames):
+    """The images of several files, one after the other.
+
+    Raises:
+        InvalidValue: if they differ in size or in the type of their pixels.
+    """
+
+    def __init__(self, parts: Sequence[Frames]) -> None:
+        self.parts = list(parts)
+        first = self.parts[0]
+        for part in self.parts:
+            if part.shape[1:] != first.shape[1:] or part.dtype != first.dtype:
+                raise InvalidValue(
+                    f"{part.name(0)}: images of {part.shape[1]}x{part.shape[2]} px ({part.dtype}), but {first.name(0)} "
+                    f"has {first.shape[1]}x{first.shape[2]} px ({first.dtype}). Images of one set have one size and "
+                    "one type."
+                )
+        self.places = [(part, row) for part, frames in enumerate(self.parts) for row in range(len(frames))]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number, height and width of the images [px]."""
+        return (len(self.places), *self.parts[0].shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the pixels."""
+        return self.parts[0].dtype
+
+    def read(self, rows: Sequence[int]) -> Shaped[Tensor, "b h w"]:
+        """Read some images, all of one file in one go."""
+        out = torch.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
+        wanted: dict[int, list[tuple[int, int]]] = {}
+        for place, row in enumerate(rows):
+            part, inner = self.places[row]
+            wanted.setdefault(part, []).append((place, inner))
+        for part, both in wanted.items():
+            out[[place for place, _ in both]] = self.parts[part].read([inner for _, inner in both])
+        return out
+
+    def name(self, row: int) -> str:
+        """File of an image."""
+        part, inner = self.places[row]
+        return self.parts[part].name(inner)
