@@ -60,9 +60,7 @@ class Trained:
             InvalidType: if the frames are no real numbers.
             InvalidValue: if they have another size than the training frames, or hold values that no camera records.
         """
-        speckle = self._checked(
-            torch.from_numpy(np.ascontiguousarray(_native(frames))) if isinstance(frames, np.ndarray) else frames
-        )
+        speckle = self._checked(_tensor(frames))
         predict = Predictor(self.model, self.head, self.preparation, object_size=self.object_size)
         images = torch.cat([predict(part)[1] for part in speckle.split(batch_size)])
         if not images.isfinite().all():
