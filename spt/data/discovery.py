@@ -63,15 +63,16 @@ def find_files(
     }
     candidates = {side: _matching(root, pattern, side) for side, pattern in patterns.items() if pattern.shift is None}
     one_file = patterns["target"] if "target" in patterns and patterns["target"].shift is not None else None
-    candidates |= _by_words(root, patterns, candidates)
+    candidates = _by_words(root, patterns, candidates)
     if one_file is not None:
         pairs, way = _rows_of(root, one_file, candidates["speckle"]), f"the number of the speckle, {target}"
     else:
         pairs, way = _joined(candidates["speckle"], candidates["target"], {path.absolute() for path in skip})
     kept = [p for p in pairs if not {p.speckle.path.absolute(), p.target.path.absolute()} & _absolute(skip)]
     notes = [f"Speckles and targets belong together by {way}."]
-    if len(kept) < len(pairs):
-        notes.append(f"Left out as data.source.skip says: {counted(len(pairs) - len(kept), 'pair of files')}.")
+    left_out = len(candidates["speckle"]) - len(kept)
+    if left_out:
+        notes.append(f"Left out as data.source.skip lists them or their partners: {counted(left_out, 'speckle')}.")
     return kept, notes
 
 
@@ -115,10 +116,14 @@ def _matching(root: Path, pattern: Pattern, side: str) -> list[Candidate]:
 def _by_words(
     root: Path, patterns: dict[str, Pattern], taken: dict[str, list[Candidate]]
 ) -> dict[str, list[Candidate]]:
-    """The sides for which there is no pattern."""
+    """Both sides: that for which there is no pattern by words, the other one without these files."""
     missing = [side for side in ("speckle", "target") if side not in patterns]
     if not missing:
-        return {}
+        return taken
+    for side, candidates in list(taken.items()):
+        named_otherwise = {c.path for c in candidates if _side(root, c.path) in missing}
+        if len(named_otherwise) < len(candidates):
+            taken[side] = [c for c in candidates if c.path not in named_otherwise]
     used = {candidate.path for side in taken.values() for candidate in side}
     used |= {root / pattern.file[0].expanduser() for pattern in patterns.values() if pattern.shift is not None}
     known = [path for path in scan(root) if path.suffix.lower() in PICTURES + ARRAYS and path not in used]
@@ -143,7 +148,14 @@ def _by_words(
             f"{root}: {counted(len(stray), 'file')} named neither as speckle nor as target: "
             f"{_examples(root, [entry[0].path for entry in stray])}. Move them elsewhere. Or: {ADVICE}"
         )
-    return {side: _with_diffusers(entries) for side, entries in named.items()}
+    return taken | {side: _with_diffusers(entries) for side, entries in named.items()}
+
+
+def _side(root: Path, path: Path) -> str | None:
+    """The side that a file's name and folders say."""
+    return (
+        described(path, PurePosixPath(path.relative_to(root).as_posix()))[0].side if path.is_relative_to(root) else None
+    )
 
 
 def _with_diffusers(entries: Sequence[tuple[Candidate, tuple[str, ...]]]) -> list[Candidate]:
@@ -186,7 +198,7 @@ def _joined(
         if not _problem(speckles, targets, partners, fields, WAYS[way], skip):
             both = [(speckle, partners[k][0]) for k, speckle in enumerate(speckles) if partners[k]]
             return [_pair(s, Image(t.path, t.key), s.split or t.split, s.label or t.label) for s, t in both], way
-    best = max(tried, key=lambda way: sum(len(found) == 1 for found in tried[way]))
+    best = max(tried, key=lambda way: sum(map(bool, tried[way])))
     raise InvalidValue(_problem(speckles, targets, tried[best], fields, WAYS[best], skip))
 
 

@@ -34,8 +34,7 @@ def write_manifest(path: Path, table: Table) -> None:
             frames = ["" if image.row is None else image.row for image in (row.speckle, row.target)]
             names = [_relative(image, path.parent) for image in (row.speckle, row.target)]
             known = [row.distance, row.object, row.label, row.split]
-            diffuser = row.diffuser_name or row.diffuser
-            writer.writerow([*names, *frames, diffuser, *("" if value is None else value for value in known)])
+            writer.writerow([*names, *frames, row.diffuser_name, *("" if value is None else value for value in known)])
 
 
 def read_manifest(path: Path) -> list[FilePair]:
