@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import h5py
 import numpy as np
 import tifffile
 from PIL import Image as Picture
@@ -20,6 +21,11 @@ def image(number: int, side: int = SIDE, white: int = 255) -> np.ndarray:
     return pixels.astype(np.uint8 if white < 256 else np.uint16)
 
 
+def images(numbers: Iterable[int], side: int = SIDE) -> np.ndarray:
+    """A stack of random images, (n, h, w)."""
+    return np.stack([image(k, side) for k in numbers])
+
+
 def write(path: Path, pixels: np.ndarray) -> Path:
     """Write a picture, or an array by ``numpy``; folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,6 +36,16 @@ def write(path: Path, pixels: np.ndarray) -> Path:
     else:
         Picture.fromarray(pixels).save(path)
     return path
+
+
+def matlab73(path: Path, **arrays: np.ndarray) -> None:
+    """Write as MATLAB -v7.3 does: HDF5 behind a header, all axes the other way round."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, array in arrays.items():
+            file[name] = array.T
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
 
 
 def write_pairs(root: Path, speckle: str, target: str, numbers: Iterable[int], start: int = 0) -> None:

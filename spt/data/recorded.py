@@ -94,12 +94,14 @@ class RecordedPairs(Source):
         return self.targets[0].shape[1:]
 
     def prepare(self) -> None:
-        """Check the names and headers of all files, and say what was found."""
-        frames = self.speckles[0]
-        depth = str(frames.dtype).removeprefix("torch.")
+        """Check the names and headers of all files, and say once what was found."""
+        _ = self._said
+
+    @cached_property
+    def _said(self) -> None:
+        depth = str(self.speckles[0].dtype).removeprefix("torch.")
         log.info("%s", found(self.table, self.frame_size, self.object_size, depth, self.splits))
-        if self.targets[2]:
-            log.info("%s", self.targets[2])
+        log.info("%s", self.targets[2])
 
     def load(self) -> dict[str, Pairs]:
         """The pairs of each split. Their images stay in the files until they are asked for."""

@@ -8,16 +8,12 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from recordings import SIDE, belongs_together, folder, image, names, write, write_pairs
+from recordings import SIDE, belongs_together, folder, image, images, matlab73, names, write, write_pairs
 
 from spt.data.arrays import ArrayPairs, PairArrays
 from spt.data.files import FileSettings
 from spt.data.splits import Split
 from spt.errors import InvalidValue
-
-
-def images(numbers, side: int = SIDE) -> np.ndarray:
-    return np.stack([image(k, side) for k in numbers])
 
 
 def arrays(root: Path, speckle, target, **settings) -> ArrayPairs:
@@ -161,16 +157,6 @@ def test_channel_last_and_ranges(tmp_path: Path):
     write(tmp_path / "x_vali.npy", images(range(20, 25))[..., None] / 255)
     write(tmp_path / "y_vali.npy", images(range(1020, 1025))[..., None])
     assert folder(tmp_path).splits == ["train"] * 20 + ["val_seen"] * 5
-
-
-def matlab73(path: Path, **arrays: np.ndarray) -> None:
-    """Write as MATLAB -v7.3 does: HDF5 behind a header, all axes the other way round."""
-    with h5py.File(path, "w", userblock_size=512) as file:
-        for name, array in arrays.items():
-            file[name] = array.T
-            file[name].attrs["MATLAB_class"] = np.bytes_("double")
-    with path.open("r+b") as file:
-        file.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM")
 
 
 def test_named_splits_of_matlab(tmp_path: Path):
