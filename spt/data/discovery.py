@@ -1,29 +1,22 @@
 """Which speckle belongs to which target, from the names of folders and files."""
 
 import os
-from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from spt.data.files.names import ARRAYS, PICTURES, natural_key
-from spt.data.naming import SPLIT_OF, Candidate, by_numbers, by_stem, by_words, described
+from spt.data.files.names import ARRAYS, PICTURES, is_hidden, natural_key
+from spt.data.naming import SIDES, Candidate, described
 from spt.data.numbering import Count, FilePair, numbered
+from spt.data.partners import ADVICE, joined, rows_of
 from spt.data.patterns import Pattern, expression
-from spt.data.table import Image, Table, counted
+from spt.data.table import Table, counted
 from spt.errors import InvalidValue, MissingFile
 
-Way: TypeAlias = Callable[[str], Hashable]
-
-WAYS: dict[str, Way] = {"equal names": by_stem, "the same words": by_words, "equal numbers": by_numbers}
-"""How the names of two files may belong together, the strictest first."""
-
-ADVICE = (
-    "Say which files belong together, for example data.source.speckle='speckle/{number}.png' "
-    "data.source.target='label/{number}.png'."
-)
+Entry: TypeAlias = tuple[Candidate, tuple[str, ...]]
+"""A file, and its folders that name neither side nor split."""
 
 
 def find_pairs(
@@ -65,9 +58,9 @@ def find_files(
     one_file = patterns["target"] if "target" in patterns and patterns["target"].shift is not None else None
     candidates = _by_words(root, patterns, candidates)
     if one_file is not None:
-        pairs, way = _rows_of(root, one_file, candidates["speckle"]), f"the number of the speckle, {target}"
+        pairs, way = rows_of(root, one_file, candidates["speckle"]), f"the number of the speckle, {target}"
     else:
-        pairs, way = _joined(candidates["speckle"], candidates["target"], {path.absolute() for path in skip})
+        pairs, way = joined(candidates["speckle"], candidates["target"], {path.absolute() for path in skip})
     kept = [p for p in pairs if not {p.speckle.path.absolute(), p.target.path.absolute()} & _absolute(skip)]
     notes = [f"Speckles and targets belong together by {way}."]
     left_out = len(candidates["speckle"]) - len(kept)
@@ -93,7 +86,7 @@ def scan(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
     except OSError as error:
         raise InvalidValue(f"{folder} cannot be opened: {error.strerror}.") from error
     for entry in entries:
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if is_hidden(entry.name) or entry.name == "__MACOSX":
             continue
         if entry.is_dir():
             yield from scan(Path(entry.path), (*above, real))
@@ -117,154 +110,57 @@ def _by_words(
     root: Path, patterns: dict[str, Pattern], taken: dict[str, list[Candidate]]
 ) -> dict[str, list[Candidate]]:
     """Both sides: that for which there is no pattern by words, the other one without these files."""
-    missing = [side for side in ("speckle", "target") if side not in patterns]
+    missing = [side for side in SIDES if side not in patterns]
     if not missing:
         return taken
-    for side, candidates in list(taken.items()):
-        named_otherwise = {c.path for c in candidates if _side(root, c.path) in missing}
-        if len(named_otherwise) < len(candidates):
-            taken[side] = [c for c in candidates if c.path not in named_otherwise]
+    taken = {side: _without(root, candidates, missing) for side, candidates in taken.items()}
     used = {candidate.path for side in taken.values() for candidate in side}
     used |= {root / pattern.file[0].expanduser() for pattern in patterns.values() if pattern.shift is not None}
     known = [path for path in scan(root) if path.suffix.lower() in PICTURES + ARRAYS and path not in used]
     if not known:
         raise MissingFile(f"{root} holds no pictures and no arrays ({', '.join(PICTURES + ARRAYS)}).")
-    read = [described(path, PurePosixPath(path.relative_to(root).as_posix())) for path in known]
-    named = {side: [entry for entry in read if entry[0].side == side] for side in missing}
-    unnamed = [entry for entry in read if entry[0].side is None]
-    for side in missing:
-        # Where one side is known, what has no name is the other one.
-        if not named[side] and (len(missing) == 1 or any(named.values())):
-            named[side] = unnamed
-    empty = [side for side in missing if not named[side]]
-    if empty:
-        raise InvalidValue(
-            f"{root}: no folder and no file is named as {' or '.join(empty)}; there are {_examples(root, known)}. "
-            f"{ADVICE} For arrays in files use data=arrays."
-        )
-    stray = [] if any(side is unnamed for side in named.values()) or len(missing) == 1 else unnamed
-    if stray:
-        raise InvalidValue(
-            f"{root}: {counted(len(stray), 'file')} named neither as speckle nor as target: "
-            f"{_examples(root, [entry[0].path for entry in stray])}. Move them elsewhere. Or: {ADVICE}"
-        )
+    named = _sides(root, [_described(root, path) for path in known], missing)
     return taken | {side: _with_diffusers(entries) for side, entries in named.items()}
 
 
-def _side(root: Path, path: Path) -> str | None:
-    """The side that a file's name and folders say."""
-    return (
-        described(path, PurePosixPath(path.relative_to(root).as_posix()))[0].side if path.is_relative_to(root) else None
-    )
+def _sides(root: Path, read: Sequence[Entry], missing: Sequence[str]) -> dict[str, list[Entry]]:
+    """Files of each missing side. Where the other side is known, what has no name is of this one."""
+    named = {side: [entry for entry in read if entry[0].side == side] for side in missing}
+    unnamed = [entry for entry in read if entry[0].side is None]
+    for side in missing:
+        if unnamed and not named[side] and (len(missing) == 1 or any(named.values())):
+            named[side], unnamed = unnamed, []
+    empty = [side for side in missing if not named[side]]
+    if empty:
+        raise InvalidValue(
+            f"{root}: no folder and no file is named as {' or '.join(empty)}; there are {_examples(root, read)}. "
+            f"{ADVICE} For arrays in files use data=arrays."
+        )
+    if unnamed and len(missing) == 2:
+        raise InvalidValue(
+            f"{root}: {counted(len(unnamed), 'file')} named neither as speckle nor as target: "
+            f"{_examples(root, unnamed)}. Move them elsewhere. Or: {ADVICE}"
+        )
+    return named
 
 
-def _with_diffusers(entries: Sequence[tuple[Candidate, tuple[str, ...]]]) -> list[Candidate]:
+def _without(root: Path, candidates: list[Candidate], sides: Sequence[str]) -> list[Candidate]:
+    """What a wide pattern matches, without files that are named as the other side, unless all are."""
+    inside = [c for c in candidates if not c.path.is_relative_to(root) or _described(root, c.path)[0].side not in sides]
+    return inside or candidates
+
+
+def _described(root: Path, path: Path) -> Entry:
+    return described(path, PurePosixPath(path.relative_to(root).as_posix()))
+
+
+def _with_diffusers(entries: Sequence[Entry]) -> list[Candidate]:
     """Folders that are the same for all files name no diffuser."""
     levels = zip(*(folders for _, folders in entries), strict=False)
     shared = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
     return [replace(candidate, diffuser="/".join(folders[shared:])) for candidate, folders in entries]
 
 
-def _examples(root: Path, paths: Sequence[Path], most: int = 5) -> str:
-    names = [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
+def _examples(root: Path, entries: Sequence[Entry], most: int = 5) -> str:
+    names = [entry[0].path.relative_to(root).as_posix() for entry in entries]
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-# Partners -------------------------------------------------------------------------------------------------------------
-
-
-def _rows_of(root: Path, pattern: Pattern, speckles: Sequence[Candidate]) -> list[FilePair]:
-    """Targets that lie in one file, each at the place that the speckle's number says."""
-    path, key = pattern.file
-    pairs = []
-    for speckle in speckles:
-        found = by_numbers(speckle.stem)
-        if not found or found[-1] + (pattern.shift or 0) < 0:
-            raise InvalidValue(
-                f"{speckle.path}: the name holds no number that leads to an image of {pattern.setting}={pattern.text}."
-            )
-        target = Image(root / path.expanduser(), key, found[-1] + (pattern.shift or 0))
-        pairs.append(_pair(speckle, target, speckle.split, speckle.label))
-    return pairs
-
-
-def _joined(
-    speckles: Sequence[Candidate], targets: Sequence[Candidate], skip: Collection[Path]
-) -> tuple[list[FilePair], str]:
-    """Find each speckle's target the strictest way that gives every file one partner."""
-    fields = [name for name in ("split", "diffuser", "distance", "label") if _both(name, speckles, targets)]
-    tried = {way: _partners(speckles, targets, fields, key) for way, key in WAYS.items()}
-    for way, partners in tried.items():
-        if not _problem(speckles, targets, partners, fields, WAYS[way], skip):
-            both = [(speckle, partners[k][0]) for k, speckle in enumerate(speckles) if partners[k]]
-            return [_pair(s, Image(t.path, t.key), s.split or t.split, s.label or t.label) for s, t in both], way
-    best = max(tried, key=lambda way: sum(map(bool, tried[way])))
-    raise InvalidValue(_problem(speckles, targets, tried[best], fields, WAYS[best], skip))
-
-
-def _both(name: str, *sides: Sequence[Candidate]) -> bool:
-    return all(any(getattr(candidate, name) not in (None, "") for candidate in side) for side in sides)
-
-
-def _place(candidate: Candidate, fields: Sequence[str]) -> tuple[Hashable, ...]:
-    values = [getattr(candidate, name) for name in fields]
-    return tuple(SPLIT_OF.get(str(v).lower(), v) if n == "split" else v for n, v in zip(fields, values, strict=True))
-
-
-def _partners(
-    speckles: Sequence[Candidate], targets: Sequence[Candidate], fields: Sequence[str], key: Way
-) -> list[list[Candidate]]:
-    """Targets of each speckle."""
-    there = defaultdict(list)
-    for target in targets:
-        there[_place(target, fields), key(target.stem)].append(target)
-    return [there.get((_place(speckle, fields), key(speckle.stem)), []) for speckle in speckles]
-
-
-def _problem(
-    speckles: Sequence[Candidate],
-    targets: Sequence[Candidate],
-    partners: Sequence[Sequence[Candidate]],
-    fields: Sequence[str],
-    key: Way,
-    skip: Collection[Path],
-) -> str:
-    """What is wrong with these partners; empty where nothing is."""
-    used = {target.path for found in partners for target in found}
-    alone = [speckle for speckle, found in zip(speckles, partners, strict=True) if not found]
-    unused = [target for target in targets if target.path not in used]
-    for candidates, side, other in ((alone, "speckle", "target"), (unused, "target", "speckle")):
-        paths = [c.path for c in candidates if c.path.absolute() not in skip]
-        if paths:
-            return f"{counted(len(paths), side)} without a {other}: {_names(paths)}. {_remedy(speckles, targets)}"
-    for speckle, found in zip(speckles, partners, strict=True):
-        if len(found) > 1:
-            return f"{speckle.path} has {len(found)} possible targets: {_names([t.path for t in found])}. {ADVICE}"
-    seen: dict[Hashable, Path] = {}
-    for speckle in speckles:
-        own = (_place(speckle, ("split", "diffuser", "distance", "label", "frame")), key(speckle.stem))
-        if own in seen:
-            return (
-                f"{speckle.path} and {seen[own]} belong to one target by their names. Say what tells them apart, for "
-                "example {diffuser} or {frame} in data.source.speckle='speckle/{number}_{frame}.png'."
-            )
-        seen[own] = speckle.path
-    return ""
-
-
-def _names(paths: Sequence[Path], most: int = 5) -> str:
-    return ", ".join(map(str, paths[:most])) + (f" and {len(paths) - most} more" if len(paths) > most else "")
-
-
-def _remedy(speckles: Sequence[Candidate], targets: Sequence[Candidate]) -> str:
-    if len(targets) == 1 < len(speckles):
-        return (
-            "If the one file holds all targets, say which image belongs to a speckle: "
-            f"data.source.target='{targets[0].path.name}[number-1]' for speckles that are numbered from 1."
-        )
-    return f"Add what is missing, or list the files to leave out in data.source.skip. Or: {ADVICE}"
-
-
-def _pair(speckle: Candidate, target: Image, split: str | None, label: str | None) -> FilePair:
-    image = Image(speckle.path, speckle.key)
-    return FilePair(image, target, speckle.diffuser, speckle.distance, None, label, split)

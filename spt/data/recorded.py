@@ -13,9 +13,10 @@ from spt.data.files.frames import Frames
 from spt.data.numbering import FilePair, numbered
 from spt.data.opened import Opened, chosen
 from spt.data.pairs import Pairs
+from spt.data.parts import NAMES
 from spt.data.skipped import Skipped, read_skipped
 from spt.data.source import Source
-from spt.data.splits import NAMES, Split
+from spt.data.splits import Split
 from spt.data.table import PairRow, Table, found
 from spt.errors import InvalidValue, MissingFile
 

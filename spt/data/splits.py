@@ -1,33 +1,20 @@
 """From a table of pairs to splits that share no object."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isclose
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from spt.data.index_arrays import read_numbers
-from spt.data.naming import SPLIT_OF
-from spt.data.streams import stream
-from spt.data.table import PairRow, Table, counted
+from spt.data.parts import NAMES, Part, as_said, by_rules
+from spt.data.table import PairRow, Table
 from spt.errors import InvalidValue
 
 T = TypeVar("T")
-Part = float | int | str | Sequence[str | int] | None
-
-NAMES = ("train", "val_seen", "val_class", "val_unseen", "test_seen", "test_unseen")
-"""Splits, in the order in which they are shown."""
-
-PARTS = {**SPLIT_OF, **{name: name.partition("_")[0] for name in NAMES}}
-"""Part of the set that a split's name in a table means."""
 
 VERBATIM = ("val_class", "val_unseen", "test_unseen")
 """Splits that a table may name and that are taken as they are."""
-
-STRETCHES = 10
-"""Into how many stretches ``blocks`` cuts the sequence."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,8 @@ class Split:
     def __call__(self, table: Table, root: Path = Path()) -> list[str | None]:
         """Split of each pair, one of :data:`NAMES`; None for a pair that is left out.
 
-        A pair of an unseen diffuser whose object trains is left out, so that no split but ``train`` shows it.
+        A pair of an unseen diffuser whose object trains is left out, so that no split but ``train`` shows it. Objects
+        that unseen diffusers alone show do not train; they are ``test_unseen``.
 
         Args:
             table: the pairs.
@@ -89,21 +77,17 @@ class Split:
         Raises:
             InvalidValue: if the table contradicts itself, or nothing is left to train or to validate with.
         """
-        away = self._away(table)
+        away, classes = self._away(table), _texts(self.unseen_classes)
         parts = self._parts(table, away, root)
-        apart = [row.label is not None and row.label in _texts(self.unseen_classes) for row in table.rows]
-        trained = {
-            row.diffuser
-            for row, out in zip(table.rows, map(any, zip(away, apart, strict=True)), strict=True)
-            if not out and parts[row.object] == "train"
-        }
-        tested = "test" in parts.values()
-        splits = [
-            row.split
-            if row.split in VERBATIM
-            else _split_of(parts[row.object], row.diffuser in trained and not out, other, tested or not out)
-            for row, out, other in zip(table.rows, away, apart, strict=True)
-        ]
+        inside = [row for row, out in zip(table.rows, away, strict=True) if not out]
+        trained = {row.diffuser for row in inside if row.label not in classes and parts[row.object] == "train"}
+        shown = {row.object for row in inside}
+        tested = any(parts[number] == "test" for number in shown)
+        splits: list[str | None] = []
+        for row, out in zip(table.rows, away, strict=True):
+            part = parts[row.object] if row.object in shown or parts[row.object] == "val" else "test"
+            seen = row.diffuser in trained and not out
+            splits.append(_verbatim(row) or _split_of(part, seen, row.label in classes, tested or not out))
         _check(splits)
         return splits
 
@@ -159,47 +143,20 @@ class Split:
 
     def _parts(self, table: Table, away: Sequence[bool], root: Path) -> dict[int, str]:
         """Part of each object: as the table says, and by the rules where it names no validation or test."""
-        parts = _said(table, away)
+        parts, classes = as_said(table.rows, away), _texts(self.unseen_classes)
+        inside = [row for row, out in zip(table.rows, away, strict=True) if not out and not _verbatim(row)]
+        named = {parts[row.object] for row in inside}
         rules = {"val": self.validation, "test": self.test}
-        missing = {part: rule for part, rule in rules.items() if part not in parts.values()}
-        classes = _texts(self.unseen_classes)
-        apart = {row.object for row in table.rows if row.label is not None and row.label in classes}
-        free = [number for number, part in parts.items() if part == "train" and number not in apart]
-        return parts | self._ruled(free, missing, root)
+        missing = {part: rule for part, rule in rules.items() if part not in named}
+        apart = {row.object for row in table.rows if row.label in classes}
+        free = dict.fromkeys(row.object for row in inside if parts[row.object] == "train" and row.object not in apart)
+        return parts | by_rules(list(free), missing, self.mode, root)
 
-    def _ruled(self, objects: Sequence[int], rules: dict[str, Part], root: Path) -> dict[int, str]:
-        """Part of each object by rules: first those that are listed, then counts of the others."""
-        parts = dict.fromkeys(objects, "train")
-        for part, rule in rules.items():
-            for number in _listed(part, rule, objects, root):
-                if parts[number] != "train":
-                    raise InvalidValue(
-                        f"data.source.split: object {number} is in validation and in test. An object belongs to one."
-                    )
-                parts[number] = part
-        counts = {part: _number(rule, len(objects)) for part, rule in rules.items()}
-        left = [number for number in objects if parts[number] == "train"]
-        if objects and sum(counts.values()) >= len(left):
-            raise InvalidValue(
-                f"data.source.split: validation={self.validation} and test={self.test} leave none of "
-                f"{counted(len(objects), 'object')} to train on."
-            )
-        return parts | dict(self._taken(left, counts))
 
-    def _taken(self, objects: Sequence[int], counts: dict[str, int]) -> Iterator[tuple[int, str]]:
-        """Each object with its part: training, validation, test in sequence, once or in every stretch."""
-        order = list(objects)
-        if self.mode == "shuffled":
-            order = [order[k] for k in stream(0, "order", 0).permutation(len(order))]
-        pieces = min([STRETCHES, *(count for count in counts.values() if count)]) if self.mode == "blocks" else 1
-        counts = {"train": len(order) - sum(counts.values()), **counts}
-        words = [
-            part
-            for piece in range(pieces)
-            for part, count in counts.items()
-            for _ in range(count * piece // pieces, count * (piece + 1) // pieces)
-        ]
-        return zip(order, words, strict=True)
+def _verbatim(row: PairRow) -> str | None:
+    """The split of a pair, where the table names one of :data:`VERBATIM`."""
+    word = (row.split or "").strip().lower()
+    return word if word in VERBATIM else None
 
 
 def _split_of(part: str, seen: bool, other_class: bool, tested: bool) -> str | None:
@@ -220,31 +177,6 @@ def _split_of(part: str, seen: bool, other_class: bool, tested: bool) -> str | N
     return "val_unseen" if part == "val" and tested else "test_unseen"
 
 
-def _number(rule: Part, objects: int) -> int:
-    """How many objects a share or a count takes: of a share at least one."""
-    if not isinstance(rule, int | float) or not rule:
-        return 0
-    return max(1, round(rule * objects)) if rule < 1 else int(rule)
-
-
-def _listed(part: str, rule: Part, objects: Sequence[int], root: Path) -> list[int]:
-    """Objects that ranges or a file name."""
-    if rule is None or isinstance(rule, int | float):
-        return []
-    setting = f"data.source.split.{'validation' if part == 'val' else part}"
-    there, chosen = set(objects), []
-    for text in rule.split(",") if isinstance(rule, str) else map(str, rule):
-        ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", text)
-        wanted = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else read_numbers(text, setting, root)
-        found = [number for number in wanted if number in there]
-        if not found:
-            raise InvalidValue(
-                f"{setting}: no object has a number of {text}. The objects are numbered {min(there)} to {max(there)}."
-            )
-        chosen += found
-    return list(dict.fromkeys(chosen))
-
-
 def _check(splits: Sequence[str | None]) -> None:
     counts = Counter(splits)
     for name, remedy in (
@@ -256,46 +188,5 @@ def _check(splits: Sequence[str | None]) -> None:
             raise InvalidValue(f"no pair is left for {name}; there are {rest or 'none'}. {remedy}.")
 
 
-def _texts(values: Sequence[str | int]) -> set[str]:
+def _texts(values: Sequence[str | int]) -> set[str | None]:
     return {str(value) for value in values}
-
-
-def _said(table: Table, away: Sequence[bool]) -> dict[int, str]:
-    """Part of each object as the table says; training where it says nothing of any pair.
-
-    Where a diffuser does not train, its pairs decide only on objects that no other diffuser shows.
-    """
-    said: dict[int, dict[str | None, PairRow]] = {row.object: {} for row in table.rows}
-    for row in (row for row, out in zip(table.rows, away, strict=True) if not out):
-        said[row.object].setdefault(_word(row), row)
-    for row in (row for row, out in zip(table.rows, away, strict=True) if out):
-        if not said[row.object]:
-            said[row.object][_word(row)] = row
-    for number, parts in said.items():
-        if len(parts) > 1:
-            first, second = list(parts.values())[:2]
-            raise InvalidValue(
-                f"object {number} is in two splits: {first.speckle} ({first.split}) and {second.speckle} "
-                f"({second.split}). All pairs of an object belong to one."
-            )
-    found = {number: next(iter(parts)) for number, parts in said.items()}
-    silent = [number for number, part in found.items() if part is None]
-    if 0 < len(silent) < len(found):
-        row = next(iter(said[silent[0]].values()))
-        raise InvalidValue(
-            f"{row.speckle} and the pairs of {counted(len(silent) - 1, 'more object')} have no split, but others have "
-            "one. Name it for all pairs, or for none."
-        )
-    return {number: part or "train" for number, part in found.items()}
-
-
-def _word(row: PairRow) -> str | None:
-    """The part that the table's word for a split means."""
-    if row.split is None:
-        return None
-    word = row.split.strip().lower()
-    if word not in PARTS:
-        raise InvalidValue(
-            f"{row.speckle}: unknown split {row.split!r}. Known are train, val and test, and {', '.join(NAMES)}."
-        )
-    return PARTS[word]

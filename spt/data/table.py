@@ -1,7 +1,7 @@
 """A table of pairs: which speckle belongs to which object, and what else is known of the pair."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,8 @@ def found(
         "Splits: " + ", ".join(f"{name} {count}" for name, count in counts.items()) + ".",
     ]
     if len(table.diffusers) > 1:
-        lines.insert(2, f"Diffusers: {_listed(table)}.")
+        trained = {row.diffuser for row, split in zip(table.rows, splits, strict=True) if split == "train"}
+        lines.insert(2, f"Diffusers: {_listed(table, trained)}.")
     left_out = sum(split is None for split in splits)
     if left_out:
         lines.append(
@@ -110,10 +111,13 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" + ("" if number == 1 else "s")
 
 
-def _listed(table: Table, most: int = 12) -> str:
+def _listed(table: Table, trained: Collection[int], most: int = 12) -> str:
     pairs = Counter(row.diffuser for row in table.rows)
     names = [
-        f"{number}" + (f" ({name})" if name and name != str(number) else "") + f": {counted(pairs[number], 'pair')}"
+        f"{number}"
+        + (f" ({name})" if name and name != str(number) else "")
+        + f": {counted(pairs[number], 'pair')}"
+        + ("" if number in trained else ", not in training")
         for number, name in table.diffusers.items()
     ]
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    return "; ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -49,7 +49,7 @@ def test_it_says_what_was_found(root: Path, caplog: pytest.LogCaptureFixture):
     for text in (
         "Found 20 pairs of 10 objects: speckles of 8x8 px (uint8), objects of 8x8 px.",
         f"First pair: {root}/speckle/glass1/0.png with {root}/label/0.png.",
-        "Diffusers: 1 (glass1): 10 pairs, 2 (glass2): 10 pairs.",
+        "Diffusers: 1 (glass1): 10 pairs; 2 (glass2): 10 pairs, not in training.",
         "Splits: train 8, val_seen 2, test_unseen 2.",
         "Left out: 8 pairs of an unseen diffuser, distance or class, whose objects train.",
         "Speckles and targets belong together by equal names.",

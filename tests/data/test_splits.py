@@ -100,6 +100,15 @@ def test_an_unseen_diffuser_shows_no_object_that_trains():
     assert found[None] == [(k, 3) for k in (2, 3, 4)]
 
 
+def test_objects_that_only_unseen_diffusers_show_are_all_tested():
+    """Every diffuser has objects of its own."""
+    pairs = Table([*table(range(10), (1,)).rows, *table(range(10, 15), (2,)).rows])
+    found = where(pairs, Split(2, unseen_diffusers=[2])(pairs))
+    assert found["test_unseen"] == [(k, 2) for k in range(10, 15)]
+    assert found["val_seen"] == [(8, 1), (9, 1)]
+    assert None not in found
+
+
 def test_with_test_objects_the_validation_objects_are_val_unseen():
     pairs = table(range(5), (1, 2))
     found = where(pairs, Split("0-0", "1-1", unseen_diffusers=["g2"])(pairs))
@@ -173,6 +182,11 @@ def test_validation_is_cut_from_training_where_the_table_has_none():
     assert found == {"test_seen": [0, 1], "train": list(range(2, 10)), "val_seen": [10, 11]}
     pairs = table(range(12), split=lambda k, d: "val" if k < 2 else "train")
     assert objects(pairs, Split(0.5, 1)) == {"val_seen": [0, 1], "train": list(range(2, 11)), "test_seen": [11]}
+
+
+def test_a_class_that_the_table_names_is_no_validation_part():
+    pairs = table(range(12), split=lambda k, d: " Val_Class" if k < 2 else "train")
+    assert objects(pairs, Split(2)) == {"val_class": [0, 1], "train": list(range(2, 10)), "val_seen": [10, 11]}
 
 
 def test_full_names_are_taken_as_they_are():
