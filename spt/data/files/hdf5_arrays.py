@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from spt.data.files.kept import HANDLES
-from spt.data.files.problems import check_type, reading
+from spt.data.files.problems import check_type, memory, reading
 from spt.data.files.stored import StoredArray
 from spt.errors import InvalidValue
 
@@ -106,6 +106,24 @@ def open_hdf5(path: Path, key: str) -> Hdf5Array:
         check_type(f"{path}:{key}", path, data.dtype, shape)
         chunk = prod(data.chunks) * data.dtype.itemsize if data.chunks else 0
         return Hdf5Array(path, key, shape, data.dtype, turned, chunk, path.stat().st_mtime_ns)
+
+
+def read_hdf5(path: Path, key: str) -> Shaped[np.ndarray, "..."]:
+    """Read a data set whole, with the axes of MATLAB where MATLAB wrote it; real and imaginary parts become complex.
+
+    Raises:
+        InvalidValue: if it cannot be read, or is larger than the memory.
+    """
+    with reading(f"{path}:{key}", "HDF5"), open_file(path) as file:
+        data = file[key]
+        if data.nbytes > memory():
+            raise InvalidValue(
+                f"{path}:{key} holds {data.nbytes / 2**30:.1f} GiB, more than the memory of this machine."
+            )
+        values = data[...]
+        if values.dtype.names == ("real", "imag"):
+            values = values["real"] + 1j * values["imag"]
+        return values.transpose() if _by_matlab(path) or "MATLAB_class" in data.attrs else values
 
 
 def _is_no_image(data: h5py.Dataset) -> bool:

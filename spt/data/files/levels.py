@@ -1,13 +1,14 @@
 """Which grey level of a set of objects is white."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from spt.data.files.frames import Frames
+from spt.data.readers import evenly
 from spt.errors import InvalidValue
 
 SAMPLE = 64
@@ -36,7 +37,13 @@ class Levels:
     @property
     def kind(self) -> str:
         """Name of the type."""
-        return str(self.dtype).removeprefix("torch.")
+        depth = {torch.uint8: "8 bit", torch.uint16: "16 bit", torch.bool: "1 bit"}
+        return depth.get(self.dtype, str(self.dtype).removeprefix("torch."))
+
+    @property
+    def other(self) -> str:
+        """What to set the full scale to, if what was found is wrong."""
+        return {torch.uint8: "=255", torch.uint16: "=65535"}.get(self.dtype, " to the value that is white")
 
 
 def describe_levels(frames: Frames, sample: int = SAMPLE) -> Levels:
@@ -45,17 +52,28 @@ def describe_levels(frames: Frames, sample: int = SAMPLE) -> Levels:
     Raises:
         InvalidValue: if a file cannot be read, or an image holds NaN or infinite values; it is named.
     """
-    count = len(frames)
-    rows = sorted({round(k * (count - 1) / max(min(sample, count) - 1, 1)) for k in range(min(sample, count))})
-    low, high, whole = float("inf"), -float("inf"), True
-    for row in rows:
-        image = frames.read([row])
+    rows = evenly(len(frames), sample)
+    return levels_of((frames.name(row), frames.read([row])) for row in rows)
+
+
+def levels_of(images: Iterable[tuple[str, Tensor]]) -> Levels:
+    """Range of images, each with the name that messages give it.
+
+    Raises:
+        InvalidValue: if an image holds NaN or infinite values; it is named.
+    """
+    low, high, whole, types = float("inf"), -float("inf"), True, {torch.bool}
+    for name, image in images:
         numbers = _numbers(image)
-        if not numbers.isfinite().all():
-            raise InvalidValue(f"{frames.name(row)} holds NaN or infinite values. Mend or leave out this image.")
+        _check_finite(numbers, name)
         low, high = min(low, numbers.min().item()), max(high, numbers.max().item())
         whole = whole and (not image.is_floating_point() or bool((numbers == numbers.round()).all()))
-    return Levels(low, high, whole, frames.dtype)
+        if image.dtype not in types and len(types) > 1:
+            raise InvalidValue(
+                f"{name} holds {image.dtype}, and other images of this set {max(types, key=str)}. Use one type."
+            )
+        types.add(image.dtype)
+    return Levels(low, high, whole, max(types, key=lambda kind: (kind.itemsize, kind != torch.bool)))
 
 
 def find_full_scale(levels: Levels, name: str, setting: str) -> tuple[float, str]:
@@ -64,12 +82,12 @@ def find_full_scale(levels: Levels, name: str, setting: str) -> tuple[float, str
     Raises:
         InvalidValue: if the values are negative, almost black, or allow no conclusion.
     """
-    low, high, kind = levels.low, levels.high, levels.kind
-    span = f"values {low:g}..{high:g} in {kind}"
+    low, high = levels.low, levels.high
+    span = f"values {low:g}..{high:g} in {levels.kind}"
     if low < 0:
         raise InvalidValue(f"{name}: {span}. An object has no negative values. Scale the images to [0, 1].")
     if levels.dtype == torch.bool or (levels.whole and 0 < high <= 1):
-        return 1.0, f"{span}: masks of 0 and 1; set {setting}=255 if that is wrong"
+        return 1.0, f"{span}: masks of 0 and 1; set {setting}{levels.other} if that is wrong"
     white, why = _conclude(levels)
     if white is None:
         raise InvalidValue(f"{name}: {span}, and which value is white cannot be seen. Set {setting}.")
@@ -78,7 +96,9 @@ def find_full_scale(levels: Levels, name: str, setting: str) -> tuple[float, str
             f"{name}: {span}, and white would be {white:g} ({why}), so that the objects would be almost black. Set "
             f"{setting} to the value that is white."
         )
-    return float(white), f"{span}: {why}, full scale {white:g}; set {setting} if that is wrong"
+    certain = levels.dtype == torch.uint8 or white == 65535 or (white == 1 and not levels.whole)
+    wrong = "" if certain else f"; set {setting}{levels.other} if that is wrong"
+    return float(white), f"{span}: {why}, full scale {white:g}{wrong}"
 
 
 def _conclude(levels: Levels) -> tuple[float | None, str]:
@@ -147,25 +167,41 @@ class Objects(Frames):
             return images.to(torch.uint8) * 255
         if images.dtype == torch.uint8 and self.white == 255:
             return images
-        numbers = _numbers(images)
-        self._check(numbers, rows)
-        if self.dtype == torch.uint8:
-            return images * 255
-        return (numbers / self.white).float()
+        scaled = divided(images, self.white, [self.name(row) for row in rows], self.setting)
+        return images * 255 if self.dtype == torch.uint8 else scaled
 
     def name(self, row: int) -> str:
         """File of an image."""
         return self.frames.name(row)
 
-    def _check(self, numbers: Tensor, rows: Sequence[int]) -> None:
-        bad = ~((numbers >= 0) & (numbers <= self.white)).flatten(1).all(1)
-        if bad.any():
-            first = int(bad.nonzero()[0])
-            low, high = numbers[first].min().item(), numbers[first].max().item()
-            raise InvalidValue(
-                f"{self.name(rows[first])}: values {low:g}..{high:g}, but the full scale of this set is "
-                f"{self.white:g}. Set {self.setting} to the value that is white in all images, or leave this one out."
-            )
+
+def divided(
+    images: Shaped[Tensor, "b h w"], white: float, names: Sequence[str], setting: str
+) -> Float[Tensor, "b h w"]:
+    """Images divided by their full scale; the full scale of masks of one bit is 1.
+
+    Raises:
+        InvalidValue: if an image is outside the full scale; image and setting are named.
+    """
+    if images.dtype == torch.bool:
+        return images.float()
+    numbers = _numbers(images)
+    for image, name in zip(numbers, names, strict=True):
+        _check_finite(image, name)
+    bad = ~((numbers >= 0) & (numbers <= white)).flatten(1).all(1)
+    if bad.any():
+        first = int(bad.nonzero()[0])
+        low, high = numbers[first].min().item(), numbers[first].max().item()
+        raise InvalidValue(
+            f"{names[first]}: values {low:g}..{high:g}, but the full scale of this set is {white:g}. Set {setting} to "
+            "the value that is white in all images, or leave this one out."
+        )
+    return (numbers / white).float()
+
+
+def _check_finite(image: Tensor, name: str) -> None:
+    if image.is_floating_point() and not image.isfinite().all():
+        raise InvalidValue(f"{name} holds NaN or infinite values. Mend or leave out this image.")
 
 
 def _numbers(images: Tensor) -> Tensor:

@@ -54,6 +54,21 @@ def open_frames(
     return frames
 
 
+def open_picture(name: str, content: bytes, settings: FileSettings = DEFAULT) -> Frames:
+    """Open a picture whose bytes are at hand, as those of a member of a zip file.
+
+    Args:
+        name: what messages call it.
+        content: the bytes.
+        settings: which channel of a colour picture is taken.
+    Raises:
+        InvalidValue: if it is no picture, or has colours that no setting reduces.
+    """
+    if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return open_tiff(name, content, settings)
+    return PictureFile(name, content, settings)
+
+
 def open_folder(folder: Path, settings: FileSettings = DEFAULT, limit: int | None = None) -> Frames:
     """Open all files of a folder as one set, in the order of their names, 2 before 10.
 
@@ -119,9 +134,9 @@ def _open(path: Path, key: str | None, settings: FileSettings, partner: int | No
             f"{path} holds one array without a name, but {path.name}:{key} asks for {key!r}. Leave it out."
         )
     if suffix in TIFF:
-        return open_tiff(path, settings), ""
+        return open_tiff(str(path), path, settings), ""
     if suffix in PICTURES:
-        return PictureFile(path, settings), ""
+        return PictureFile(str(path), path, settings), ""
     stored = _stored(path, suffix, key, settings)
     if suffix in RAW:
         settings = FileSettings("rows", settings.shape, settings.order, prefix=settings.prefix)

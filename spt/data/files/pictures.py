@@ -25,16 +25,17 @@ class PictureFile(Frames):
     """One picture: PNG, BMP, JPEG or JPEG 2000.
 
     Args:
-        path: the file. Its header is read now, the pixels when they are asked for.
+        title: what messages call the file.
+        file: where it lies, or its content. Its header is read now, the pixels when they are asked for.
         settings: which channel of a colour picture is taken.
     Raises:
         InvalidValue: if it is no picture, has colours that no setting reduces, or claims a size that fills the memory.
     """
 
-    def __init__(self, path: Path, settings: FileSettings) -> None:
-        self.path, self.settings = path, settings
-        with _opened(str(path), path) as picture:
-            self._dtype = _check(str(path), picture, settings)
+    def __init__(self, title: str, file: Path | bytes, settings: FileSettings) -> None:
+        self.title, self.file, self.settings = title, file, settings
+        with self._opened() as picture:
+            self._dtype = _check(title, picture, settings)
             self._size = (picture.height, picture.width)
 
     @property
@@ -53,46 +54,32 @@ class PictureFile(Frames):
         Raises:
             InvalidValue: if it is truncated, or not what it was when it was opened.
         """
-        image = to_pixels(read_picture(str(self.path), self.path, self.settings), str(self.path))
-        if image.shape != self._size or image.dtype != self.dtype:
-            raise InvalidValue(f"{self.path} has changed since it was opened. Start again.")
-        return image.expand(len(rows), -1, -1) if len(rows) == 1 else image.repeat(len(rows), 1, 1)
+        with self._opened() as picture:
+            if (picture.height, picture.width) != self._size or _check(
+                self.title, picture, self.settings
+            ) != self._dtype:
+                raise InvalidValue(f"{self.title} has changed since it was opened. Start again.")
+            image = to_pixels(_grey(picture, self.settings).astype(self._dtype, copy=False), self.title)
+        return image[None] if len(rows) == 1 else image.repeat(len(rows), 1, 1)
 
     def name(self, row: int) -> str:
         """The file."""
-        return str(self.path)
+        return self.title
+
+    @contextmanager
+    def _opened(self) -> Iterator[Image.Image]:
+        file = io.BytesIO(self.file) if isinstance(self.file, bytes) else self.file
+        with reading(self.title, "a picture"), Image.open(file) as picture:
+            yield picture
 
 
-def read_picture(name: str, file: Path | bytes, settings: FileSettings) -> Shaped[np.ndarray, "h w"]:
-    """Read a picture in its own grey levels.
-
-    Args:
-        name: what messages call it.
-        file: where it lies, or its content.
-        settings: which channel of a colour picture is taken.
-    Returns:
-        bool, uint8, uint16, int32 or float32, as the file holds them.
-    Raises:
-        InvalidValue: if it is no picture, is truncated, or has colours that no setting reduces.
-    """
-    with _opened(name, file) as picture:
-        dtype = _check(name, picture, settings)
-        return grey_pixels(picture, settings).astype(dtype, copy=False)
-
-
-def grey_pixels(picture: Image.Image, settings: FileSettings) -> Shaped[np.ndarray, "h w"]:
+def _grey(picture: Image.Image, settings: FileSettings) -> Shaped[np.ndarray, "h w"]:
     """The pixels of an open picture, colours reduced to one channel."""
     if picture.mode in GREY:
         return np.asarray(picture)
     if _grey_palette(picture) or picture.mode in ("LA", "La") or settings.colour == "luminance":
         return np.asarray(picture.convert("RGB").convert("L") if picture.mode == "RGBA" else picture.convert("L"))
     return np.asarray(picture.convert("RGB") if picture.mode == "P" else picture)[..., channel_number(settings)]
-
-
-@contextmanager
-def _opened(name: str, file: Path | bytes) -> Iterator[Image.Image]:
-    with reading(name, "a picture"), Image.open(io.BytesIO(file) if isinstance(file, bytes) else file) as picture:
-        yield picture
 
 
 def _check(name: str, picture: Image.Image, settings: FileSettings) -> np.dtype:

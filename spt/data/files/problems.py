@@ -53,7 +53,7 @@ def check_there(path: Path) -> None:
         if path.is_symlink() and not path.exists():
             raise MissingFile(f"{path} is a symbolic link that leads to no file. Mend or remove the link.")
         if path.is_dir():
-            raise InvalidValue(f"{path} is a folder, and one file is needed here.")
+            raise MissingFile(f"{path} is a folder, and one file is needed here.")
         if not path.is_file():
             raise MissingFile(f"{path} is not there. Check the path.")
         if path.stat().st_size == 0:

@@ -1,9 +1,11 @@
 """TIFF files: 8, 16, 32 bit and float, one or several pages, BigTIFF, ImageJ stacks."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -28,7 +30,8 @@ class TiffPages(StoredArray):
     """The pages of a TIFF file: compressed, or not one after the other.
 
     Args:
-        path: the file.
+        title: what messages call the file.
+        file: where it lies, or its content.
         shape: pages, then the axes of a page.
         dtype: type of the pixels.
         white_is_zero: whether the file stores black as the highest level.
@@ -36,18 +39,14 @@ class TiffPages(StoredArray):
         changed: when the file was last written.
     """
 
-    path: Path
+    title: str
+    file: Path | bytes
     shape: tuple[int, ...]
     dtype: np.dtype
     white_is_zero: bool
     by_pillow: bool
     changed: int
     kind = "TIFF"
-
-    @property
-    def title(self) -> str:  # type: ignore[override]  # follows from the others
-        """The file."""
-        return str(self.path)
 
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
         """Some pages."""
@@ -58,31 +57,44 @@ class TiffPages(StoredArray):
 
     def _page(self, row: int) -> Shaped[np.ndarray, "..."]:
         if not self.by_pillow:
-            pixels = HANDLES.get((self.path, self.changed), lambda: tifffile.TiffFile(self.path)).pages[row].asarray()
+            pixels = self._handle(tifffile.TiffFile).pages[row].asarray()
             return FULL[self.dtype] - pixels if self.white_is_zero and self.dtype in FULL else pixels
-        picture = HANDLES.get((self.path, self.changed), lambda: Image.open(self.path))
+        picture = self._handle(Image.open)
         picture.seek(row)
         return np.asarray(picture)
 
+    def _handle(self, opened: Callable[[Any], Any]) -> Any:
+        if isinstance(self.file, bytes):
+            return opened(io.BytesIO(self.file))
+        return HANDLES.get((self.file, self.changed), lambda: opened(self.file))
 
-def open_tiff(path: Path, settings: FileSettings) -> Frames:
+
+def open_tiff(name: str, source: Path | bytes, settings: FileSettings) -> Frames:
     """Open a TIFF file; its pages are read when they are asked for.
 
+    Args:
+        name: what messages call it.
+        source: where it lies, or its content.
+        settings: which channel of colour images is taken.
     Raises:
         InvalidValue: if it is truncated, of another format, or its pages differ in size.
     """
-    with reading(path, "TIFF"), tifffile.TiffFile(path) as file:
+    with reading(name, "TIFF"), tifffile.TiffFile(_stream(source)) as file:
         if len(file.series) != 1:
             sizes = ", ".join(f"{part.shape}" for part in file.series[:4])
-            raise InvalidValue(f"{path} holds pages of different sizes or types: {sizes}. Save equal ones in one file.")
+            raise InvalidValue(f"{name} holds pages of different sizes or types: {sizes}. Save equal ones in one file.")
         series, page = file.series[0], file.pages[0].aspage()
-        check_type(str(path), path, np.dtype(series.dtype), series.shape)
+        check_type(name, Path(name), np.dtype(series.dtype), series.shape)
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            raise InvalidValue(f"{path} has a palette of colours. Save grey levels.")
-        mapped = _mapped(path, file, series, page)
-        if mapped is not None:
-            return ArrayFrames(mapped, _layout(series.axes, series.shape), settings)
-        return _paged(path, file, page, settings)
+            raise InvalidValue(f"{name} has a palette of colours. Save grey levels.")
+        stored = _mapped(source, file, series, page) if isinstance(source, Path) else None
+        if stored is not None:
+            return ArrayFrames(stored, _layout(series.axes, series.shape), settings)
+        return _paged(name, source, file, page, settings)
+
+
+def _stream(source: Path | bytes) -> Path | io.BytesIO:
+    return io.BytesIO(source) if isinstance(source, bytes) else source
 
 
 def _mapped(
@@ -115,20 +127,23 @@ def _layout(axes: str, shape: Sequence[int]) -> Layout:
     return Layout(letters, (sizes[letters.index("h")], sizes[letters.index("w")]))
 
 
-def _paged(path: Path, file: tifffile.TiffFile, page: tifffile.TiffPage, settings: FileSettings) -> Frames:
+def _paged(
+    name: str, source: Path | bytes, file: tifffile.TiffFile, page: tifffile.TiffPage, settings: FileSettings
+) -> Frames:
     letters, sizes = _flattened(page.axes, page.shape)
     layout = Layout("n" + letters, (sizes[letters.index("h")], sizes[letters.index("w")]))
     dtype = np.dtype(page.dtype)
     white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
     known = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK or (white_is_zero and dtype == np.uint8)
-    by_pillow = known and letters == "hw" and _pillow_reads(path, dtype)
-    stored = TiffPages(path, (len(file.pages), *sizes), dtype, white_is_zero, by_pillow, path.stat().st_mtime_ns)
+    by_pillow = known and letters == "hw" and _pillow_reads(source, dtype)
+    changed = source.stat().st_mtime_ns if isinstance(source, Path) else 0
+    stored = TiffPages(name, source, (len(file.pages), *sizes), dtype, white_is_zero, by_pillow, changed)
     return ArrayFrames(stored, layout, settings)
 
 
-def _pillow_reads(path: Path, dtype: np.dtype) -> bool:
+def _pillow_reads(source: Path | bytes, dtype: np.dtype) -> bool:
     try:
-        with Image.open(path) as picture:
+        with Image.open(_stream(source)) as picture:
             return np.dtype(GREY.get(picture.mode, "V1")) == dtype
     except (OSError, ValueError, SyntaxError):
         return False
