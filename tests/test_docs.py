@@ -261,6 +261,7 @@ GROUPS = {
     "logger": "logger",
     "optics": "optics@data.source.setup",
     "objects": "objects@data.source.objects",
+    "preparation": "preparation@data.preparation",
     "experiment": "experiment",
 }
 CHOICES = [(folder, path.stem) for folder in GROUPS for path in sorted((CONFIGS / folder).glob("*.yaml"))]

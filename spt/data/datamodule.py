@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
-from spt.data.pairs import Pairs, PairsDataset, Sample, whole
+from spt.data.pairs import Pairs, PairsDataset, Sample, whole, with_targets
 from spt.data.preparation import Preparation
 from spt.data.source import Simulation, Source
 from spt.errors import InvalidValue
@@ -49,6 +49,7 @@ class SpeckleDataModule(LightningDataModule):
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.splits: dict[str, Pairs] = {}
+        self.shown: Pairs | None = None
 
     def prepare_data(self) -> None:
         """Let the source do its slow work, once a machine."""
@@ -69,7 +70,28 @@ class SpeckleDataModule(LightningDataModule):
                     f"the data have no split {name!r}, which {purpose}; they have {', '.join(splits)}. Add it to the "
                     "file or folder that data.source names."
                 )
-        self.splits = splits
+        self.preparation.fit(splits["train"].speckle)
+        self.shown = splits["train"] if self.simulation is not None else None
+        self.splits = {name: with_targets(pairs, self.preparation.target) for name, pairs in splits.items()}
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input [px]."""
+        return self.preparation.input_size(self.source.frame_size)
+
+    @property
+    def object_size(self) -> tuple[int, int]:
+        """Height and width of the objects, which the network's image is brought to [px]."""
+        return self.preparation.target.result(self.source.object_size)
+
+    def facts(self) -> dict[str, Any]:
+        """What a trained network needs beside its weights to see frames of this kind: plain values and tensors."""
+        return {
+            "preparation": self.preparation.settings(),
+            "fitted": self.preparation.state_dict(),
+            "frame_size": list(self.source.frame_size),
+            "object_size": list(self.object_size),
+        }
 
     @property
     def validation_splits(self) -> list[str]:
@@ -80,10 +102,10 @@ class SpeckleDataModule(LightningDataModule):
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
         pairs, on_gpu = self.splits["train"], False
         dataset: Dataset[Sample] = PairsDataset(pairs, self.preparation)
-        if self.simulation is not None:
+        if self.simulation is not None and self.shown is not None:
             on_gpu = self._device.type == "cuda" and self.simulation.processor.type == "cuda"
             device = self._device if on_gpu else torch.device("cpu")
-            dataset = OnlinePairs(self.simulation, pairs, self.preparation, device)
+            dataset = OnlinePairs(self.simulation, self.shown, self.preparation, device)
         order = EpochOrder(dataset, *self._ranks, seed=self.seed)
         settings = self._settings(in_process=on_gpu)
         return LateLoader(dataset, sampler=order, drop_last=len(order) >= self.batch_size, **settings)

@@ -96,10 +96,14 @@ class SavedSpeckles(Source):
     path: str | None
 
     @property
-    def size(self) -> int:  # type: ignore[override]  # follows from other settings
-        """Side of speckles and objects [px]."""
-        with open_set(self._file) as file:
-            return int(file.attrs["size"])
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the recorded speckles [px]."""
+        return self._size_of("speckle")
+
+    @property
+    def object_size(self) -> tuple[int, int]:
+        """Height and width of the objects [px]."""
+        return self._size_of("target")
 
     def prepare(self) -> None:
         """Check the file before anything is built."""
@@ -109,6 +113,11 @@ class SavedSpeckles(Source):
     def load(self) -> dict[str, Pairs]:
         """Every split of the file."""
         return read_set(self._file)
+
+    def _size_of(self, name: str) -> tuple[int, int]:
+        with open_set(self._file) as file:
+            height, width = file[file.attrs["splits"][0]][name].shape[1:]
+            return height, width
 
     @property
     def _file(self) -> Path:

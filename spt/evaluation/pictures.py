@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from spt.files import atomic
@@ -48,7 +48,7 @@ def contact_sheet(
     for i in range(len(speckle)):
         x, y = i % across * block, HEADER + i // across * step
         for k, tile in enumerate(tiles(speckle[i], pred[i, 0], target[i, 0])):
-            image = Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.NEAREST)
+            image = ImageOps.contain(Image.fromarray(tile), (TILE, TILE), Image.Resampling.NEAREST)
             sheet.paste(image, (x + k * step, y))
         score = f"{scores[i]:.2f}" if pred[i].isfinite().all() else "NaN"
         draw.text((x + step + 3, y + 2), score, "yellow", small)

@@ -1,7 +1,9 @@
 """A trained network from its run folder."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -24,7 +26,8 @@ class Trained:
     model: nn.Module
     head: Head
     preparation: Preparation
-    size: int
+    frame_size: tuple[int, int]
+    object_size: tuple[int, int]
 
 
 def open_trained(path: Path) -> Trained:
@@ -46,4 +49,12 @@ def open_trained(path: Path) -> Trained:
     model: nn.Module = build(config.model)
     saved = load_weights(model, folder.best)
     preparation = build(config.data.preparation)
-    return Trained(config, folder, model.eval(), build(config.head), preparation, int(saved["size"]))
+    preparation.load_fitted(saved.get("fitted", {}))
+    frame, objects = (_size(saved, name) for name in ("frame_size", "object_size"))
+    return Trained(config, folder, model.eval(), build(config.head), preparation, frame, objects)
+
+
+def _size(saved: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Height and width; before version 0.3 a checkpoint held the side of squares."""
+    height, width = saved[name] if name in saved else [saved["size"]] * 2
+    return int(height), int(width)
