@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +44,7 @@ def copies(pairs: Pairs, rows: Sequence[int] | None = None) -> Iterator[Copies]:
     step = max(1, PIXELS_AT_ONCE // pixels)
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
-        # A slice of a tensor is no copy of it.
+        # A slice of a tensor is a view, a list of numbers makes a copy.
         index = slice(part[0], part[-1] + 1) if isinstance(part, range) else list(part)
         yield Copies(torch.tensor(part), thumbnails(pairs.speckle[index]), thumbnails(pairs.target[index]))
 
@@ -58,15 +59,30 @@ def thumbnails(images: Shaped[Tensor, "b h w"]) -> Float[Tensor, "b n"]:
 
     An image of one value gives zeros. Pixels that are no numbers count as 0.
     """
-    pixels = images.float()
-    if images.is_floating_point():
-        pixels = pixels.nan_to_num(0, 0, 0)
-    small = F.interpolate(pixels[:, None], (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-    small = small.flatten(1)
+    few = _block_means(images)[:, None]
+    small = F.interpolate(few, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True).flatten(1)
     centred = small - small.mean(1, keepdim=True)
     length = centred.norm(dim=1, keepdim=True)
     flat = length <= 1e-5 * small.norm(dim=1, keepdim=True)  # what rounding leaves of a single value
     return torch.where(flat, 0, centred / length.clamp(min=1e-30))
+
+
+def _block_means(images: Shaped[Tensor, "b h w"]) -> Float[Tensor, "b p q"]:
+    """Means over blocks of pixels, at least ``4 SIDE`` of them a side: four times as fast as interpolating at once."""
+    count, height, width = images.shape
+    rows, columns = _block(height), _block(width)
+    if images.dtype == torch.uint8 and rows <= 128:  # a sum of 128 bytes fits 16 bits
+        sums = images.reshape(count, height // rows, rows, width).sum(2, dtype=torch.int16).float()
+    else:
+        pixels = images.float().nan_to_num(0, 0, 0)
+        sums = pixels.reshape(count, height // rows, rows, width).sum(2)
+    return F.avg_pool2d(sums[:, None], (1, columns))[:, 0]
+
+
+@lru_cache
+def _block(side: int) -> int:
+    """The greatest divisor of a side that leaves ``4 SIDE`` blocks or more."""
+    return max((k for k in range(1, side // (4 * SIDE) + 1) if side % k == 0), default=1)
 
 
 def distances(first: Float[Tensor, "a n"], second: Float[Tensor, "b n"], scale: float = 1.0) -> Float[Tensor, "a b"]:

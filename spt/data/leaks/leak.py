@@ -35,8 +35,7 @@ class Place:
     pairs: Pairs = field(repr=False, compare=False)
 
     def __str__(self) -> str:
-        file = self.file
-        return f"{self.split} pair {self.row}" + (f" ({file})" if file else "")
+        return self.pairs.where(self.row)
 
     @property
     def file(self) -> str | None:
