@@ -86,6 +86,7 @@ class InspectSpeckleConfig:
     split: str = MISSING
     limit: int = MISSING
     frames: str | None = MISSING
+    files: dict[str, Any] = MISSING
     pitch: float | None = MISSING
     out: str = MISSING
     limits: dict[str, Any] = MISSING

@@ -1,7 +1,9 @@
 """Images of one size that lie in files: they are read when they are asked for."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from jaxtyping import Shaped
@@ -98,12 +100,12 @@ class Joined(Frames):
                     f"has {first.shape[1]}x{first.shape[2]} px ({first.dtype}). Images of one set have one size and "
                     "one type."
                 )
-        self.places = [(part, row) for part, frames in enumerate(self.parts) for row in range(len(frames))]
+        self.ends = list(accumulate(map(len, self.parts)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number, height and width of the images [px]."""
-        return (len(self.places), *self.parts[0].shape[1:])
+        return (self.ends[-1], *self.parts[0].shape[1:])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -115,13 +117,19 @@ class Joined(Frames):
         out = torch.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         wanted: dict[int, list[tuple[int, int]]] = {}
         for place, row in enumerate(rows):
-            part, inner = self.places[row]
+            part, inner = self._place(row)
             wanted.setdefault(part, []).append((place, inner))
         for part, both in wanted.items():
-            out[[place for place, _ in both]] = self.parts[part].read([inner for _, inner in both])
+            # By numpy: torch does not assign to places of a uint16 tensor.
+            out.numpy()[[place for place, _ in both]] = self.parts[part].read([inner for _, inner in both]).numpy()
         return out
 
     def name(self, row: int) -> str:
         """File of an image."""
-        part, inner = self.places[row]
+        part, inner = self._place(row)
         return self.parts[part].name(inner)
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """Number of the part that holds an image, and the image's number there."""
+        part = bisect_right(self.ends, row)
+        return part, row - (self.ends[part - 1] if part else 0)
