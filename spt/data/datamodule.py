@@ -6,6 +6,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from spt.data.appearance import appearance
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset, Sample, whole, with_targets
@@ -91,6 +92,7 @@ class SpeckleDataModule(LightningDataModule):
             "fitted": self.preparation.state_dict(),
             "frame_size": list(self.source.frame_size),
             "object_size": list(self.object_size),
+            "appearance": appearance(self.splits["train"].speckle),
         }
 
     @property
