@@ -48,6 +48,11 @@ class TiffPages(StoredArray):
     changed: int
     kind = "TIFF"
 
+    @property
+    def source(self) -> Path | bytes:
+        """The file, or its content."""
+        return self.file
+
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
         """Some pages."""
         pages = np.stack([self._page(row) for row in rows])
