@@ -87,7 +87,7 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
     quiet_lightning()
     seed_everything(config.seed)
     parts = build_parts(config, new)
-    trainer = build_trainer(config, folder, parts.data.source.size)
+    trainer = build_trainer(config, folder, parts.data.input_size)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
     return Prepared(config, folder, parts, trainer, began)
 
@@ -114,6 +114,8 @@ def load_data(prepared: Prepared) -> list[str]:
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
+    described = data.preparation.describe(data.source.frame_size)
+    log.info("Speckle: %s. Image: %dx%d px.", described, *data.object_size)
     return splits
 
 
@@ -138,8 +140,8 @@ def connect(prepared: Prepared, splits: list[str]) -> SpeckleModule:
         parts.optimizer,
         parts.scheduler,
         splits,
-        data.preparation,
-        data.source.size,
+        data.object_size,
+        data.facts(),
     )
 
 
@@ -154,7 +156,7 @@ def prepare_model(model: nn.Module, config: DictConfig) -> nn.Module:
     return model
 
 
-def build_trainer(config: DictConfig, folder: RunFolder, size: int) -> Trainer:
+def build_trainer(config: DictConfig, folder: RunFolder, size: tuple[int, int]) -> Trainer:
     """The configured trainer, with the configured callbacks and loggers and those that every run has.
 
     Raises:

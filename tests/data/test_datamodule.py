@@ -28,7 +28,8 @@ class Numbered(Source):
         self.calls.append("load")
         counts = {"train": self.count, "val_seen": 5, "val_class": 5, "test_unseen": 5}
         return {
-            name: Pairs(name, torch.rand(n, 4, 4), torch.rand(n, 4, 4), torch.zeros(n)) for name, n in counts.items()
+            name: Pairs(name, torch.rand(n, 4, 4), torch.rand(n, 4, 4), torch.zeros(n).long())
+            for name, n in counts.items()
         }
 
 
@@ -122,7 +123,7 @@ def test_batches_hold_prepared_speckles_and_their_targets():
 def test_values_that_would_poison_a_run_stop_the_loader():
     data = module()
     data.splits["val_seen"].speckle[4, 0, 0] = float("nan")
-    with pytest.raises(ValueError, match=r"pair\(s\) \[4\]"):
+    with pytest.raises(ValueError, match=r"val_seen pair 4 "):
         batches(data.val_dataloader()[0])
 
 

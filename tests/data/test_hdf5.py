@@ -24,7 +24,7 @@ def test_every_split_is_read_with_what_is_known_of_it(source, tmp_path):
     write_set(tmp_path / "a.h5", source)
     saved = SavedSpeckles(str(tmp_path / "a.h5"))
     saved.prepare()
-    assert saved.size == 16
+    assert saved.frame_size == saved.object_size == (16, 16)
     splits = saved.load()
     assert {name: len(pairs) for name, pairs in splits.items()} == source.counts
     assert set(splits["train"].parameters) == {"object", "seed"}

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-from spt.data.files.frames import Frames
+from spt.data.files.frames import Frames, digest
 from spt.data.readers import evenly
 from spt.errors import InvalidValue
 
@@ -173,6 +173,10 @@ class Objects(Frames):
     def name(self, row: int) -> str:
         """File of an image."""
         return self.frames.name(row)
+
+    def fingerprint(self) -> str:
+        """The images and their full scale."""
+        return digest("objects", self.frames.fingerprint(), self.white)
 
 
 def divided(

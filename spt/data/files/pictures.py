@@ -1,5 +1,6 @@
 """Pictures that Pillow reads: PNG, BMP, JPEG, JPEG 2000, and the compressed pages of TIFF files."""
 
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from jaxtyping import Shaped
 from PIL import Image
 from torch import Tensor
 
-from spt.data.files.frames import Frames
+from spt.data.files.frames import Frames, digest, stamp
 from spt.data.files.pixels import channel_number, check_colour, pixel_type, to_pixels
 from spt.data.files.problems import check_memory, reading
 from spt.data.files.settings import FileSettings
@@ -65,6 +66,12 @@ class PictureFile(Frames):
     def name(self, row: int) -> str:
         """The file."""
         return self.title
+
+    def fingerprint(self) -> str:
+        """The file, or its content, and which channel is taken."""
+        with reading(self.title, "a picture"):
+            source = hashlib.sha256(self.file).hexdigest() if isinstance(self.file, bytes) else stamp(self.file)
+        return digest("picture", self.title, source, self._dtype.str, self._size, self.settings.colour)
 
     @contextmanager
     def _opened(self) -> Iterator[Image.Image]:

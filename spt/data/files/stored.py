@@ -1,15 +1,17 @@
 """An array in a file, read part by part: what every format of arrays offers, and the frames that are made of it."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
-from spt.data.files.frames import Frames
+from spt.data.files.frames import Frames, digest, stamp
 from spt.data.files.layout import Layout
 from spt.data.files.pixels import check_colour, one_channel, pixel_type, to_pixels
 from spt.data.files.problems import check_memory, reading
@@ -27,6 +29,13 @@ class StoredArray(ABC):
     """Size of every axis."""
     dtype: np.dtype
     """Type of the numbers."""
+    path: Path
+    """The file."""
+
+    @property
+    def source(self) -> Path | bytes:
+        """The file, or its content where it has none."""
+        return self.path
 
     @abstractmethod
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
@@ -90,3 +99,12 @@ class ArrayFrames(Frames):
     def name(self, row: int) -> str:
         """File of an image, and its number in the file."""
         return f"{self.stored.title}[{row}]" if self.axis is not None else self.stored.title
+
+    def fingerprint(self) -> str:
+        """The file, and how its array is read."""
+        source, layout = self.stored.source, self.layout
+        with reading(self.stored.title, self.stored.kind):
+            content = stamp(source) if isinstance(source, Path) else hashlib.sha256(source).hexdigest()
+        values = {name: str(value) for name, value in vars(self.stored).items() if not isinstance(value, bytes)}
+        how = (layout.axes, layout.image, layout.order, self.settings.colour)
+        return digest(self.stored.kind, content, values, *how)

@@ -50,6 +50,11 @@ class TiffPages(StoredArray):
     changed: int
     kind = "TIFF"
 
+    @property
+    def source(self) -> Path | bytes:
+        """The file, or its content."""
+        return self.file
+
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
         """Some pages."""
         with _strict():
