@@ -17,7 +17,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-import spt  # noqa: F401  registers the typed root and the resolvers
+jaxtyping.install_import_hook("spt", "array_annotations.checked")  # before anything of spt is imported
+import spt  # noqa: E402, F401  registers the typed root and the resolvers
 
 ROOT = Path(__file__).parents[1]
 

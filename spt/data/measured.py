@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from spt.data.files import read_arrays
 from spt.data.pairs import Pairs
-from spt.data.readers import check_intensities, data_folder, read_arrays
+from spt.data.readers import check_intensities, data_folder
 from spt.data.source import Source
 from spt.errors import InvalidValue
 
@@ -100,7 +101,7 @@ class MeasuredDiffusers(Source):
     def _folder(self) -> Path:
         return data_folder(self.root, "real_220grit", "data.source.root")
 
-    def _frames(self, path: Path, count: int) -> Float[Tensor, "n h w"]:
+    def _frames(self, path: Path, count: int) -> Shaped[Tensor, "n h w"]:
         speckle = read_arrays(path, ["speckle"])["speckle"]
         if speckle.ndim != 3 or len(speckle) != count:
             raise InvalidValue(f"{path}: expected speckle of shape ({count}, h, w), got {speckle.shape}.")

@@ -9,9 +9,10 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spt.data.files.frames import Frames, Selected
+from spt.data.files.frames import Frames, Selected, digest
 from spt.data.preparation import Preparation, TargetPreparation
 from spt.data.preparation.target import images
+from spt.data.settings import describe
 from spt.errors import InvalidValue
 
 
@@ -112,6 +113,11 @@ class PreparedTargets(Frames):
     def name(self, row: int) -> str:
         """File of an object."""
         return self.objects.name(row) if isinstance(self.objects, Frames) else f"object {row}"
+
+    def fingerprint(self) -> str:
+        """The objects and what happens to them."""
+        objects = self.objects.fingerprint() if isinstance(self.objects, Frames) else describe(self.objects)
+        return digest("prepared", objects, describe(self.preparation))
 
 
 def with_targets(pairs: Pairs, preparation: TargetPreparation) -> Pairs:

@@ -28,7 +28,8 @@ class Numbered(Source):
         self.calls.append("load")
         counts = {"train": self.count, "val_seen": 5, "val_class": 5, "test_unseen": 5}
         return {
-            name: Pairs(name, torch.rand(n, 4, 4), torch.rand(n, 4, 4), torch.zeros(n)) for name, n in counts.items()
+            name: Pairs(name, torch.rand(n, 4, 4), torch.rand(n, 4, 4), torch.zeros(n).long())
+            for name, n in counts.items()
         }
 
 

@@ -106,7 +106,7 @@ def test_the_file_describes_itself(source, tmp_path):
     assert attributes["seed"] == 0
     assert attributes["torch_version"] == torch.__version__
     assert json.loads(attributes["settings"]) == source.settings()
-    assert SavedSpeckles(str(tmp_path / "a.h5")).size == 16
+    assert SavedSpeckles(str(tmp_path / "a.h5")).frame_size == (16, 16)
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])

@@ -60,10 +60,10 @@ def test_numbers_go_on_over_the_epochs():
 def test_uint8_targets_are_scaled_and_floats_are_not():
     levels = torch.tensor([[[0, 51], [102, 255]]], dtype=torch.uint8)
     expected = torch.tensor([[[[0.0, 0.2], [0.4, 1.0]]]])
-    data = Pairs("train", torch.rand(1, 2, 2), levels, torch.zeros(1))
+    data = Pairs("train", torch.rand(1, 2, 2), levels, torch.tensor([0]))
     torch.testing.assert_close(data.images(), expected)
     torch.testing.assert_close(batch(data)["target"], expected)
-    again = Pairs("train", torch.rand(1, 2, 2), expected[0].double(), torch.zeros(1))
+    again = Pairs("train", torch.rand(1, 2, 2), expected[0].double(), torch.tensor([0]))
     torch.testing.assert_close(again.images(), expected)
 
 

@@ -93,6 +93,7 @@ def test_refuses_no_window():
         IncoherentSetup(0, PSF)
 
 
+@pytest.mark.usefixtures("own_checks")
 def test_refuses_objects_of_another_size():
     with pytest.raises(ValueError, match=r"objects must be 32x32 px, \(b, n, n\), got \(32, 32\)"):
         SETUP.intensity(torch.zeros(32, 32), SETUP.draw(1, seeded()))

@@ -357,6 +357,7 @@ def test_gradients_flow_after_a_first_call_in_inference_mode():
 # Errors
 
 
+@pytest.mark.usefixtures("own_checks")
 def test_refuses_a_real_field():
     with pytest.raises(TypeError, match=r"field must be complex, got torch\.float32"):
         free_space(torch.ones(8, 8), 1e-3)

@@ -86,8 +86,15 @@ def test_speckles_and_objects_of_two_sizes(tmp_path: Path):
             file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
     cut = ["data.preparation.geometry.crop=[32,48]", "data.preparation.target.rotate=90"]
     correct = ["data.preparation.correction.background=mean", "data.preparation.scale=set"]
-    settings = ["model=spt_unet", "model.width=4", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=1", "loss=bce_dice"]
-    own = [*settings, f"data.source.path={tmp_path / 'lab.h5'}", f"cache={tmp_path}"]
+    settings = [
+        "model=spt_unet",
+        "model.width=4",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+        "trainer.max_epochs=1",
+        "loss=bce_dice",
+    ]
+    own = [*settings, "trainer.precision=32-true", f"data.source.path={tmp_path / 'lab.h5'}", f"cache={tmp_path}"]
     folder = RunFolder(tmp_path / "run")
     cfg = composed("data=hdf5", *own, *cut, *correct)
     folder.config.parent.mkdir(parents=True)

@@ -148,6 +148,6 @@ def _plain(part: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _open(name: str) -> Frames:
-    from spt.data.files.opening import open_frames, split_key
+    from spt.data.files import open_frames, split_key
 
     return open_frames(*split_key(name))

@@ -13,7 +13,7 @@ from spt.evaluation.speckle.frame_statistics import BINS, SpeckleStatistics
 from spt.files import atomic
 
 
-def draw(measured: Sequence[SpeckleStatistics], across: Sequence[Float[Tensor, " pairs"]]) -> Figure:
+def draw(measured: Sequence[SpeckleStatistics], across: Sequence[Float[Tensor, " _"]]) -> Figure:
     """Draw histogram, autocorrelation, spectrum, contrast, envelope, correlations of frames, and with the objects.
 
     Args:

@@ -11,7 +11,7 @@ from spt.evaluation.speckle.frame_statistics import SpeckleStatistics
 
 
 def rows(
-    measured: Sequence[SpeckleStatistics], across: Sequence[Float[Tensor, " pairs"]], pitch: float | None = None
+    measured: Sequence[SpeckleStatistics], across: Sequence[Float[Tensor, " _"]], pitch: float | None = None
 ) -> Iterator[list[str]]:
     """Header and rows.
 

@@ -63,7 +63,8 @@ def test_a_feature_changes_its_own_region_alone(feature):
 def test_the_held_out_feature_is_in_val_class_alone(feature, monkeypatch):
     worn = []
     monkeypatch.setattr(
-        "spt.data.objects.faces.draw_face", lambda size, rng, **wears: worn.append(wears) or np.zeros((size, size))
+        "spt.data.objects.faces.draw_face",
+        lambda size, rng, **wears: worn.append(wears) or np.zeros((size, size), np.uint8),
     )
     objects = FaceObjects(held_out=feature)
     for split in ("train", "val_seen", "val_unseen"):

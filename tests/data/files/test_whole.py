@@ -4,7 +4,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from spt.data.readers import read_arrays
+from spt.data.files import read_arrays
 
 UNREADABLE = "cannot be read as .npz: truncated, or another format"
 
@@ -30,7 +30,7 @@ def test_a_missing_file_is_named(path):
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match="is not there"):
+    with pytest.raises(FileNotFoundError, match="is a folder, and one file is needed here"):
         read_arrays(tmp_path, ["a"])
 
 
@@ -40,7 +40,7 @@ def test_a_missing_array_lists_those_there(path):
         read_arrays(path, ["speckle", "object28"])
 
 
-@pytest.mark.parametrize("keep", [0, 1, 60, 0.5, 0.99])
+@pytest.mark.parametrize("keep", [1, 60, 0.5, 0.99])
 @pytest.mark.parametrize("writer", [np.savez, np.savez_compressed])
 def test_a_truncated_file_is_named(path, keep, writer):
     writer(path, a=np.random.default_rng(0).integers(0, 255, 5000))
