@@ -9,10 +9,10 @@ from typing import TypeAlias
 
 from spt.data.files.names import ARRAYS, PICTURES, is_hidden, natural_key
 from spt.data.naming import SIDES, Candidate, described
-from spt.data.numbering import Count, FilePair, numbered
+from spt.data.numbering import FilePair
 from spt.data.partners import ADVICE, joined, rows_of
 from spt.data.patterns import Pattern, expression
-from spt.data.table import Table, counted
+from spt.data.table import counted
 from spt.errors import InvalidValue, MissingFile
 
 Entry: TypeAlias = tuple[Candidate, tuple[str, ...]]
@@ -20,14 +20,6 @@ Entry: TypeAlias = tuple[Candidate, tuple[str, ...]]
 
 
 def find_pairs(
-    root: Path, count: Count, speckle: str | None = None, target: str | None = None, skip: Collection[Path] = ()
-) -> Table:
-    """Find the pairs below a folder; :func:`find_files` says how, :func:`spt.data.numbering.numbered` numbers them."""
-    pairs, notes = find_files(root, speckle, target, skip)
-    return numbered(pairs, count, notes)
-
-
-def find_files(
     root: Path, speckle: str | None = None, target: str | None = None, skip: Collection[Path] = ()
 ) -> tuple[list[FilePair], list[str]]:
     """Pair the files below a folder.

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spt.data.discovery import find_files
+from spt.data.discovery import find_pairs
 from spt.data.files import FileSettings
 from spt.data.manifest import read_manifest
 from spt.data.numbering import FilePair
@@ -64,4 +64,4 @@ class FolderPairs(RecordedPairs):
         """Read the manifest, or search the folder."""
         if self.manifest:
             return read_manifest(self._manifest), [f"Pairs as listed in {self._manifest}."]
-        return find_files(self.folder, self.speckle, self.target, self.skipped.files)
+        return find_pairs(self.folder, self.speckle, self.target, self.skipped.files)

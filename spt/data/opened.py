@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from spt.data.files import FileSettings, open_frames
-from spt.data.files.frames import Frames, Joined, Selected
+from spt.data.files.frames import Frames, Joined
 from spt.data.files.names import PICTURES, TIFF
 from spt.data.table import Image
 from spt.errors import InvalidValue
@@ -75,8 +75,3 @@ class Opened:
 def _is_single(image: Image) -> bool:
     suffix = image.path.suffix.lower()
     return suffix in PICTURES and suffix not in TIFF
-
-
-def chosen(frames: Frames, places: Sequence[int]) -> Frames:
-    """Some images of many."""
-    return Selected(frames, places)

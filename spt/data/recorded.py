@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from spt.data.files import FileSettings, as_objects
-from spt.data.files.frames import Frames
+from spt.data.files.frames import Frames, Selected
 from spt.data.numbering import FilePair, numbered
-from spt.data.opened import Opened, chosen
+from spt.data.opened import Opened
 from spt.data.pairs import Pairs
 from spt.data.parts import NAMES
 from spt.data.skipped import Skipped, read_skipped
@@ -114,8 +114,8 @@ class RecordedPairs(Source):
         (speckles, there), (targets, theirs, _) = self.speckles, self.targets
         return Pairs(
             name,
-            chosen(speckles, [there[k] for k in numbers]),
-            chosen(targets, [theirs[k] for k in numbers]),
+            Selected(speckles, [there[k] for k in numbers]),
+            Selected(targets, [theirs[k] for k in numbers]),
             torch.tensor([row.diffuser for row in rows]),
             _parameters(rows),
         )

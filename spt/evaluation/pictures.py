@@ -16,7 +16,7 @@ TILE = 128
 GAP = 4
 HEADER = 44
 
-RGB = UInt8[np.ndarray, "rows columns 3"]
+RGB = UInt8[np.ndarray, "_ _ 3"]
 
 
 def contact_sheet(
@@ -56,7 +56,7 @@ def contact_sheet(
 
 
 def tiles(
-    speckle: Shaped[Tensor, "h w"], pred: Float[Tensor, "h w"], target: Float[Tensor, "h w"]
+    speckle: Shaped[Tensor, "h w"], pred: Float[Tensor, "p q"], target: Float[Tensor, "p q"]
 ) -> tuple[RGB, RGB, RGB, RGB]:
     """Colour the four pictures of one sample."""
     light = speckle.float()

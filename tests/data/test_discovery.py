@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from recordings import belongs_together, folder, image, names, write, write_pairs
 
-from spt.data.discovery import find_files
+from spt.data.discovery import find_pairs
 from spt.errors import InvalidValue, MissingFile
 
 
 def found(root: Path, **patterns: str) -> list[tuple[str, str]]:
     return [
         (pair.speckle.path.relative_to(root).as_posix(), pair.target.path.relative_to(root).as_posix())
-        for pair in find_files(root, **patterns)[0]
+        for pair in find_pairs(root, **patterns)[0]
     ]
 
 

@@ -53,7 +53,7 @@ def test_it_says_what_was_found(root: Path, caplog: pytest.LogCaptureFixture):
         "Splits: train 8, val_seen 2, test_unseen 2.",
         "Left out: 8 pairs of an unseen diffuser, distance or class, whose objects train.",
         "Speckles and targets belong together by equal names.",
-        "label/0.png: values 0..255 in uint8",
+        "label/0.png: values 0..255 in 8 bit",
     ):
         assert text in caplog.text
 

@@ -76,6 +76,19 @@ def test_a_size_that_the_notes_do_not_print_stands_alone():
     assert shown["notes: ms"] == shown["notes: images/s"] == ""
 
 
+def test_operations_of_a_training_step_are_counted_by_hand():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
+    forward, weights, inputs = 4 * 9 + 4, 4 * 9 + 4, 4  # multiplications a pixel; the first layer's input needs none
+    assert networks.training_flops(model, 16, 3) == 2 * 3 * 16**2 * (forward + weights + inputs)
+
+
+def test_the_share_of_the_hardwares_rate():
+    rows = [row("sa_cnn"), row("sa_cnn", seconds=[0.4], flops=8e12)]
+    header, line = networks.table(rows, peak=80.0)
+    shown = dict(zip(header, line, strict=True))
+    assert (shown["training, TFLOP/s"], shown["share of 80 TFLOP/s"]) == ("20", "25 %")
+
+
 def test_ratios_of_attention_and_memory():
     _, line = attention.table([row("a", bytes=4_000_000), row("a", seconds=[0.25], bytes=10_000_000)])
     assert (line[3], line[6]) == ("2.5", "2.5")
@@ -255,6 +268,7 @@ def test_table_of_starts():
     ("command", "words"),
     [
         ("networks.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 |"),
+        ("networks.py --models spt_unet --sizes 32 --repeats 1 --device cpu --peak 1", "share of 1 TFLOP/s"),
         ("memory.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 | 1 |"),
         ("attention.py --sizes 32 --repeats 1 --device cpu", "| 32 |"),
         ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),

@@ -55,7 +55,7 @@ class Hdf5Array(StoredArray):
 
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
         """Some places along an axis."""
-        data = HANDLES.get((self.path, self.changed), lambda: open_file(self.path))[self.key]
+        data = HANDLES.get((self.path, self.key, self.changed), lambda: _Opened(self.path, self.key)).data
         inside = len(self.shape) - 1 - axis if self.turned else axis
         sorted_rows, back = np.unique(np.asarray(rows, int), return_inverse=True)
         first, last = int(sorted_rows[0]), int(sorted_rows[-1]) + 1
@@ -65,6 +65,17 @@ class Hdf5Array(StoredArray):
         if len(back) != len(sorted_rows) or (back[1:] < back[:-1]).any():
             block = block.take(back, inside)
         return block.transpose() if self.turned else block
+
+
+class _Opened:
+    """An open data set: HDF5 keeps its unpacked chunks only as long as the data set itself is open."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.file = open_file(path)
+        self.data = self.file[key]
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def open_file(path: Path) -> h5py.File:

@@ -12,6 +12,8 @@ from spt.data.files.problems import check_type, reading
 from spt.data.files.stored import StoredArray
 from spt.errors import InvalidValue
 
+LONGEST_NAME = 1024
+"""Letters of a variable's name; MATLAB allows 63."""
 TYPES = {
     "double": "f8",
     "single": "f4",
@@ -40,7 +42,23 @@ def keys_of_matlab(path: Path) -> dict[str, tuple[int, ...]]:
     if is_hdf5(path):
         return keys_of_hdf5(path)
     with reading(path, "MATLAB"):
+        check_version_4(path)
         return {name: shape for name, shape, kind in scipy.io.whosmat(path) if kind in TYPES}
+
+
+def check_version_4(path: Path) -> None:
+    """Refuse what scipy takes for a file of MATLAB 4 and is none: it would read a name of up to 2 GiB.
+
+    Raises:
+        ValueError: which :func:`spt.data.files.problems.reading` turns into a sentence with the file's name.
+    """
+    with path.open("rb") as file:
+        start = file.read(20)
+    if len(start) < 20:
+        raise ValueError("less than a header")
+    name = min(int.from_bytes(start[16:], order, signed=True) for order in ("little", "big"))
+    if 0 in start[:4] and not 0 <= name <= LONGEST_NAME:
+        raise ValueError("no header of MATLAB")
 
 
 def open_matlab(path: Path, key: str) -> StoredArray:
@@ -52,6 +70,7 @@ def open_matlab(path: Path, key: str) -> StoredArray:
     if is_hdf5(path):
         return open_hdf5(path, key)
     with reading(path, "MATLAB"):
+        check_version_4(path)
         found = {name: (shape, kind) for name, shape, kind in scipy.io.whosmat(path)}
         shape, kind = found[key]
         if kind not in TYPES:

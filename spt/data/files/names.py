@@ -1,5 +1,6 @@
 """Names of files: which can be read, in which order, and which array of a file is meant."""
 
+import os
 import re
 from pathlib import Path
 
@@ -34,14 +35,19 @@ def split_key(text: str) -> tuple[Path, str | None]:
     A colon that belongs to the name of a file that is there, or to a drive (``C:\\x.mat``), does not split.
     ``~`` is the home folder.
     """
-    if Path(text).expanduser().exists():
-        return Path(text).expanduser(), None
+    if os.path.exists(expanded(text)):
+        return expanded(text), None
     colons = [place.start() for place in re.finditer(":", text) if not _is_drive(text, place.start())]
-    splits = [(Path(text[:at]).expanduser(), text[at + 1 :]) for at in reversed(colons)]
-    there = [split for split in splits if split[0].is_file()]
+    splits = [(expanded(text[:at]), text[at + 1 :]) for at in reversed(colons)]
+    there = [split for split in splits if os.path.isfile(split[0])]
     named = [split for split in splits if split[0].suffix.lower() in ARRAYS]
-    file, key = (there or named or [(Path(text).expanduser(), "")])[0]
+    file, key = (there or named or [(expanded(text), "")])[0]
     return file, key or None
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with the home folder for ``~``; a name that only begins with ``~`` stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def _is_drive(text: str, at: int) -> bool:

@@ -1,6 +1,7 @@
 """Arrays of an ``.npz`` file: stored ones are mapped, compressed ones are unpacked once in each process."""
 
 import zipfile
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,9 +59,9 @@ class WholeArray(StoredArray):
         key = (self.path, self.key, self.changed)
         return WHOLE.get(key, self.unpack)[(slice(None),) * axis + (list(rows),)]
 
+    @abstractmethod
     def unpack(self) -> Shaped[np.ndarray, "..."]:
         """Read the array from the file."""
-        raise NotImplementedError
 
 
 class PackedArray(WholeArray):

@@ -8,7 +8,7 @@ from spt.data.files.frames import Frames, Joined
 from spt.data.files.hdf5_arrays import keys_of_hdf5, open_hdf5
 from spt.data.files.layout import find_layout
 from spt.data.files.matlab import keys_of_matlab, open_matlab
-from spt.data.files.names import ARRAYS, HDF5, PICTURES, RAW, TIFF, is_hidden, natural_key
+from spt.data.files.names import ARRAYS, HDF5, PICTURES, RAW, TIFF, expanded, is_hidden, natural_key
 from spt.data.files.npy import open_npy, open_raw
 from spt.data.files.npz import keys_of_npz, open_npz
 from spt.data.files.pictures import PictureFile
@@ -48,7 +48,7 @@ def open_frames(
         InvalidValue: if it cannot be read, or may be read in several ways; the message says what to set.
         MissingName: if it holds no array of this name; the message lists those that are there.
     """
-    frames, said = _open(Path(path).expanduser(), key, settings, partner)
+    frames, said = _open(expanded(path), key, settings, partner)
     if said:
         log.info("%s.", said)
     return frames
@@ -80,7 +80,7 @@ def open_folder(folder: Path, settings: FileSettings = DEFAULT, limit: int | Non
         MissingFile: if there is no such folder, or no file in it that can be read.
         InvalidValue: if a file cannot be read, or differs from the first in size or type.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     files = files_of(folder, settings)
     opened = [_open(files[k], None, settings, None) for k in evenly(len(files), limit)]
     if opened[0][1]:
@@ -117,6 +117,7 @@ def keys_of(path: Path) -> dict[str, tuple[int, ...]]:
         MissingFile: if there is no such file.
         InvalidValue: if it cannot be read.
     """
+    path = expanded(path)
     check_there(path)
     container = CONTAINERS.get(path.suffix.lower())
     return container[0](path) if container else {}

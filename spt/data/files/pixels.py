@@ -34,7 +34,7 @@ def to_pixels(array: Shaped[np.ndarray, "..."], name: str) -> Shaped[Tensor, "..
         low, high = array.min(initial=0), array.max(initial=0)
         if low < -(2**31) or high >= 2**31:
             raise InvalidValue(
-                f"{name} holds {max(high, -low)}, and whole numbers up to 2**31 are read. Scale the file."
+                f"{name} holds {max(high, -low)}, and whole numbers below 2**31 are read. Scale the file."
             )
     wanted = np.dtype(str(kind).removeprefix("torch."))
     return torch.from_numpy(np.require(array, wanted, ["C", "W"]))

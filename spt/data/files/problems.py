@@ -1,6 +1,8 @@
 """What is wrong with a file, said with its name."""
 
+import errno
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,16 +52,26 @@ def check_there(path: Path) -> None:
         InvalidValue: if it may not be read, is empty, or holds Python objects.
     """
     with reading(path, "a file"):
-        if path.is_symlink() and not path.exists():
-            raise MissingFile(f"{path} is a symbolic link that leads to no file. Mend or remove the link.")
-        if path.is_dir():
+        status = _status(path)
+        if stat.S_ISDIR(status.st_mode):
             raise MissingFile(f"{path} is a folder, and one file is needed here.")
-        if not path.is_file():
-            raise MissingFile(f"{path} is not there. Check the path.")
-        if path.stat().st_size == 0:
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidValue(f"{path} is a device or a pipe, and a file is needed here.")
+        if status.st_size == 0:
             raise InvalidValue(f"{path} is empty (0 bytes). Restore or leave out the file.")
         if path.suffix.lower() in PICKLES or (path.suffix.lower() in RAW and _is_pickle(path)):
             raise InvalidValue(f"{path} is a Python pickle. {how_to_convert(path)}")
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            raise
+        if os.path.islink(path):
+            raise MissingFile(f"{path} is a symbolic link that leads to no file. Mend or remove the link.") from error
+        raise MissingFile(f"{path} is not there. Check the path.") from error
 
 
 def _is_pickle(path: Path) -> bool:
@@ -67,7 +79,7 @@ def _is_pickle(path: Path) -> bool:
         start = file.read(8)
         file.seek(-1, os.SEEK_END)
         end = file.read(1)
-    old = start.startswith((b"(dp", b"(lp", b"cnumpy", b"ccopy_reg"))
+    old = start.startswith((b"(dp", b"(lp", b"cnumpy", b"ccopy_reg", b"}q", b"]q"))
     return end == b"." and (old or (start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")))
 
 
@@ -105,7 +117,7 @@ def check_type(name: str, path: Path, dtype: np.dtype, shape: Sequence[int]) -> 
         )
     if dtype.kind not in "buif":
         raise InvalidValue(f"{name} holds {dtype} of shape {tuple(shape)}, and an image has numbers.")
-    if 0 in shape:
+    if min(shape, default=1) < 1:
         raise InvalidValue(f"{name} is empty: shape {tuple(shape)}.")
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Any, Literal
 
 import numpy as np
 
@@ -40,23 +41,37 @@ class FileSettings:
     prefix: str = ""
 
     def __post_init__(self) -> None:
-        letters = set(self.axes or "hw")
-        known = letters <= set("nhwc") and letters >= set("hw") and len(letters) == len(self.axes or "hw")
+        if self.shape is not None and _is_size(self.shape):
+            object.__setattr__(self, "shape", tuple(self.shape))
         rules = {
-            "axes": (known or self.axes in WORDS, "letters of n, h, w and c, h and w among them, or rows or columns"),
-            "shape": (self.shape is None or (len(self.shape) == 2 and min(self.shape) > 0), "[height,width] in px"),
+            "axes": (_is_axes(self.axes), "letters of n, h, w and c, h and w among them, or rows or columns"),
+            "shape": (self.shape is None or _is_size(self.shape), "[height,width] in px"),
             "order": (self.order in ("C", "F"), "C or F"),
             "colour": (_is_channel(self.colour), "luminance, red, green, blue, or a number from 0"),
             "dtype": (
                 self.dtype is None or _is_number_type(self.dtype),
                 "a type of numbers, such as <u2, >u2, u1, <f4",
             ),
-            "offset": (self.offset >= 0, "0 or more bytes"),
-            "full_scale": (self.full_scale is None or self.full_scale > 0, "above 0"),
+            "offset": (isinstance(self.offset, int) and self.offset >= 0, "0 or more bytes"),
+            "full_scale": (self.full_scale is None or _is_level(self.full_scale), "a number above 0"),
         }
         for name, (fine, rule) in rules.items():
             if not fine:
                 raise InvalidValue(f"{self.prefix}{name} must be {rule}, got {getattr(self, name)}.")
+
+
+def _is_axes(axes: Any) -> bool:
+    if axes is None or axes in WORDS:
+        return True
+    return isinstance(axes, str) and set("hw") <= set(axes) <= set("nhwc") and len(set(axes)) == len(axes)
+
+
+def _is_size(shape: Any) -> bool:
+    return isinstance(shape, Sequence) and len(shape) == 2 and all(isinstance(n, int) and n > 0 for n in shape)
+
+
+def _is_level(level: Any) -> bool:
+    return isinstance(level, int | float) and 0 < level < inf
 
 
 def _is_channel(colour: str | int | None) -> bool:
@@ -68,5 +83,5 @@ def _is_channel(colour: str | int | None) -> bool:
 def _is_number_type(text: str) -> bool:
     try:
         return np.dtype(text).kind in "buif"
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         return False

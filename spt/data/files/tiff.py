@@ -1,7 +1,9 @@
 """TIFF files: 8, 16, 32 bit and float, one or several pages, BigTIFF, ImageJ stacks."""
 
 import io
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -55,14 +57,15 @@ class TiffPages(StoredArray):
 
     def take(self, axis: int, rows: Sequence[int]) -> Shaped[np.ndarray, "..."]:
         """Some pages."""
-        pages = np.stack([self._page(row) for row in rows])
+        with _strict():
+            pages = np.stack([self._page(row) for row in rows])
         if pages.shape[1:] != self.shape[1:] or pages.dtype.newbyteorder("=") != self.dtype.newbyteorder("="):
             raise ValueError(f"a page is {pages.dtype} of {pages.shape[1:]}, not {self.dtype} of {self.shape[1:]}")
         return pages
 
     def _page(self, row: int) -> Shaped[np.ndarray, "..."]:
         if not self.by_pillow:
-            pixels = self._handle(tifffile.TiffFile).pages[row].asarray()
+            pixels = self._handle(_open).pages[row].asarray()
             return FULL[self.dtype] - pixels if self.white_is_zero and self.dtype in FULL else pixels
         picture = self._handle(Image.open)
         picture.seek(row)
@@ -84,18 +87,44 @@ def open_tiff(name: str, source: Path | bytes, settings: FileSettings) -> Frames
     Raises:
         InvalidValue: if it is truncated, of another format, or its pages differ in size.
     """
-    with reading(name, "TIFF"), tifffile.TiffFile(_stream(source)) as file:
-        if len(file.series) != 1:
+    with reading(name, "TIFF"), _strict(), _open(_stream(source)) as file:
+        if not file.series:
+            raise ValueError("no page")
+        alike = {(part.axes, part.shape, part.dtype) for part in file.series}
+        if len(alike) != 1:
             sizes = ", ".join(f"{part.shape}" for part in file.series[:4])
             raise InvalidValue(f"{name} holds pages of different sizes or types: {sizes}. Save equal ones in one file.")
         series, page = file.series[0], file.pages[0].aspage()
         check_type(name, Path(name), np.dtype(series.dtype), series.shape)
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
             raise InvalidValue(f"{name} has a palette of colours. Save grey levels.")
-        stored = _mapped(source, file, series, page) if isinstance(source, Path) else None
+        stored = _mapped(source, file, series, page) if isinstance(source, Path) and len(file.series) == 1 else None
         if stored is not None:
             return ArrayFrames(stored, _layout(series.axes, series.shape), settings)
         return _paged(name, source, file, page, settings)
+
+
+class _Raised(logging.Handler):
+    """Makes an error of what tifffile only logs: of a truncated file it would give fewer pages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            raise ValueError(record.getMessage())
+
+
+@contextmanager
+def _strict() -> Iterator[None]:
+    handler = _Raised()
+    logging.getLogger("tifffile").addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger("tifffile").removeHandler(handler)
+
+
+def _open(file: Path | io.BytesIO) -> tifffile.TiffFile:
+    # The description of OME may name other files, whose pages would then be read here.
+    return tifffile.TiffFile(file, is_ome=False)
 
 
 def _stream(source: Path | bytes) -> Path | io.BytesIO:
@@ -135,12 +164,17 @@ def _layout(axes: str, shape: Sequence[int]) -> Layout:
 def _paged(
     name: str, source: Path | bytes, file: tifffile.TiffFile, page: tifffile.TiffPage, settings: FileSettings
 ) -> Frames:
+    described = sum(prod(part.shape) for part in file.series)
+    if described != len(file.pages) * prod(page.shape):
+        raise InvalidValue(f"{name} has fewer headers than pages, as ImageJ writes. Unpack it from the zip file first.")
     letters, sizes = _flattened(page.axes, page.shape)
     layout = Layout("n" + letters, (sizes[letters.index("h")], sizes[letters.index("w")]))
     dtype = np.dtype(page.dtype)
     white_is_zero = page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+    # Pillow exchanges the bytes of compressed 32-bit pixels of big-endian files once too often.
+    right = dtype.itemsize <= 2 or file.byteorder == "<"
     known = page.photometric == tifffile.PHOTOMETRIC.MINISBLACK or (white_is_zero and dtype == np.uint8)
-    by_pillow = known and letters == "hw" and _pillow_reads(source, dtype)
+    by_pillow = known and right and letters == "hw" and _pillow_reads(source, dtype)
     changed = source.stat().st_mtime_ns if isinstance(source, Path) else 0
     stored = TiffPages(name, source, (len(file.pages), *sizes), dtype, white_is_zero, by_pillow, changed)
     return ArrayFrames(stored, layout, settings)
@@ -150,5 +184,5 @@ def _pillow_reads(source: Path | bytes, dtype: np.dtype) -> bool:
     try:
         with Image.open(_stream(source)) as picture:
             return np.dtype(GREY.get(picture.mode, "V1")) == dtype
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False

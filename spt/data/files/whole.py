@@ -9,7 +9,7 @@ from jaxtyping import Shaped
 
 from spt.data.files.hdf5_arrays import is_hdf5, keys_of_hdf5, read_hdf5
 from spt.data.files.matlab import keys_of_matlab
-from spt.data.files.names import HDF5
+from spt.data.files.names import HDF5, expanded
 from spt.data.files.problems import check_there, memory, reading
 from spt.errors import InvalidValue, MissingName
 
@@ -25,7 +25,7 @@ def read_array(path: Path, key: str | None = None) -> Shaped[np.ndarray, "..."]:
         InvalidValue: if it is truncated, of another format, holds Python objects, or is larger than the memory.
         MissingName: if there is no such array; the message lists those that are there.
     """
-    path = path.expanduser()
+    path = expanded(path)
     check_there(path)
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -52,7 +52,7 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
         InvalidValue: if the file is truncated, of another format, or holds Python objects.
         MissingName: if an array is missing; the message lists those that are there.
     """
-    path = path.expanduser()
+    path = expanded(path)
     check_there(path)
     with reading(path, ".npz"), np.load(path, allow_pickle=False) as archive:
         for name in names:
