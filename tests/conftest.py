@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 
 jaxtyping.install_import_hook("spt", "array_annotations.checked")  # before anything of spt is imported
 import spt  # noqa: E402, F401  registers the typed root and the resolvers
-
 from spt.data.pairs import Pairs  # noqa: E402
 
 ROOT = Path(__file__).parents[1]

@@ -88,8 +88,8 @@ class PhysicalAugmentation:
         if moved and diffusers < len(train):
             raise InvalidValue(
                 f"data.augmentation.{moved[0]} moves the speckle with the object, and {len(train)} training pairs "
-                f"share {diffusers} diffuser(s): behind a fixed diffuser a moved object gives another speckle. Leave it "
-                "out. It is right where every pair has a diffuser of its own."
+                f"share {diffusers} diffuser(s): behind a fixed diffuser a moved object gives another speckle. Leave "
+                "it out. It is right where every pair has a diffuser of its own."
             )
         if self.shift:
             frame = (train.speckle.shape[1], train.speckle.shape[2])

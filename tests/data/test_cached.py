@@ -103,7 +103,9 @@ def test_auto_takes_memory_up_to_a_quarter_of_what_is_free(splits, tmp_path, mon
 
 def test_images_that_do_not_fit_into_the_memory_are_refused_with_both_sizes(splits, tmp_path, monkeypatch):
     monkeypatch.setattr(cached, "free_memory", lambda: 3000)
-    with pytest.raises(InvalidValue, match=r"data.cache=memory needs 2.7 kB .* 80% of the free memory are 2.4 kB\. Use"):
+    with pytest.raises(
+        InvalidValue, match=r"data.cache=memory needs 2.7 kB .* 80% of the free memory are 2.4 kB\. Use"
+    ):
         kept(splits, "memory", tmp_path)
     assert splits["train"].speckle.reads == []
 

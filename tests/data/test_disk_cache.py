@@ -62,9 +62,10 @@ def test_a_file_that_changed_is_read_again(frames, folder, tmp_path):
 
 
 def pictures(folder):
-    folder.mkdir(exist_ok=True)
-    for k in range(2):
-        Image.fromarray(np.full((4, 4), 90 * k, np.uint8)).save(folder / f"{k}.png")
+    if not folder.exists():
+        folder.mkdir()
+        for k in range(2):
+            Image.fromarray(np.full((4, 4), 90 * k, np.uint8)).save(folder / f"{k}.png")
     return open_folder(folder)
 
 
@@ -117,7 +118,7 @@ class Unknown(Frames):
 
 
 def test_images_that_do_not_say_their_files_are_refused(folder):
-    with pytest.raises(InvalidValue, match="data.cache=disk cannot keep somewhere: Unknown does not say which files"):
+    with pytest.raises(InvalidValue, match=r"data\.cache=disk cannot keep somewhere: Unknown does not say which files"):
         on_disk(Unknown(), folder)
 
 
@@ -162,13 +163,15 @@ def test_a_cache_that_is_emptied_during_a_run(frames, folder, caplog):
 
 def test_a_full_disk_is_refused_with_both_sizes(frames, folder, monkeypatch):
     monkeypatch.setattr(disk_cache.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(1000, 361, 639))
-    with pytest.raises(InvalidValue, match=r"data.cache=disk needs 640 B in .*cache, where 639 B are free. Set SPT_CACHE"):
+    with pytest.raises(
+        InvalidValue, match=r"data.cache=disk needs 640 B in .*cache, where 639 B are free. Set SPT_CACHE"
+    ):
         on_disk(frames, folder)
 
 
 def test_a_folder_that_cannot_be_made(frames, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="data.cache=disk: ") as error:
+    with pytest.raises(OSError, match=r"data\.cache=disk: ") as error:
         on_disk(frames, tmp_path / "file" / "cache")
     assert str(tmp_path / "file") in str(error.value.filename)
 

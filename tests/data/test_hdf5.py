@@ -104,12 +104,14 @@ def test_a_frame_that_no_camera_records_is_named_when_it_is_read(source, tmp_pat
         file["train/speckle"] = frames
     speckle = SavedSpeckles(str(path)).load()["train"].speckle
     assert speckle[[4, 0]].shape == (2, 16, 16)
-    with pytest.raises(InvalidValue, match=r"a.h5:train/speckle\[3\] \(counted from 0\): the speckle holds NaN, infinity"):
+    with pytest.raises(
+        InvalidValue, match=r"a.h5:train/speckle\[3\] \(counted from 0\): the speckle holds NaN, infinity"
+    ):
         speckle[[2, 3]]
 
 
 def test_a_set_of_tens_of_gigabytes_opens_at_once_and_gives_a_batch_in_a_small_memory(source, tmp_path):
-    """A file without written chunks takes no place on the disk; its frames are zeros, the one that is written is not."""
+    """A file without written chunks takes no place on the disk: all frames but one are zeros."""
     path = tmp_path / "a.h5"
     write_set(path, source)
     with h5py.File(path, "r+") as file:
@@ -127,7 +129,6 @@ def test_a_set_of_tens_of_gigabytes_opens_at_once_and_gives_a_batch_in_a_small_m
     assert batch["speckle"].mean((1, 2, 3)).tolist() == [7, 0, 0, 0]
     assert time.perf_counter() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB, of 65,536,000
-
 
 
 def test_a_set_that_is_open_elsewhere(source, tmp_path):

@@ -331,7 +331,9 @@ def test_a_missing_gpu():
 @pytest.mark.parametrize("train_diffusers", [2, None])
 def test_a_gpu_gets_the_data_of_a_cpu(tmp_path, train_diffusers):
     """The same objects, diffusers and noise; grey levels differ by the rounding of the light alone."""
-    here, there = (in_memory(small(tmp_path, train_diffusers=train_diffusers, device=d).load()) for d in ("cpu", "cuda"))
+    here, there = (
+        in_memory(small(tmp_path, train_diffusers=train_diffusers, device=d).load()) for d in ("cpu", "cuda")
+    )
     for name, pairs in here.items():
         assert torch.equal(pairs.target, there[name].target)
         assert torch.equal(pairs.diffuser, there[name].diffuser)
