@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spt.data.disk_cache import on_disk, pieces, size_of
 from spt.data.files.frames import Frames
-from spt.data.free_memory import free_memory, gigabytes
+from spt.data.free_memory import free_memory, in_words
 from spt.data.pairs import Pairs
 from spt.errors import InvalidValue
 
@@ -110,7 +110,7 @@ def kept(splits: Mapping[str, Pairs], cache: str, folder: Path) -> dict[str, Pai
             name: replace(pairs, speckle=keep(pairs.speckle), target=keep(pairs.target))
             for name, pairs in splits.items()
         }
-    log.info("Images cached in %s: %s.", folder if chosen == "disk" else "memory", gigabytes(size))
+    log.info("Images cached in %s: %s.", folder if chosen == "disk" else "memory", in_words(size))
     return result
 
 
@@ -135,8 +135,8 @@ def _chosen(cache: str, size: int) -> str:
     free = free_memory()
     if cache == "memory" and size > MOST * free:
         raise InvalidValue(
-            f"data.cache=memory needs {gigabytes(size)} for the images of all splits, and {MOST:.0%} of the free "
-            f"memory are {gigabytes(int(MOST * free))}. Use data.cache=disk or none."
+            f"data.cache=memory needs {in_words(size)} for the images of all splits, and {MOST:.0%} of the free "
+            f"memory are {in_words(int(MOST * free))}. Use data.cache=disk or none."
         )
     if cache != "auto":
         return cache
@@ -145,7 +145,7 @@ def _chosen(cache: str, size: int) -> str:
     log.info(
         "Images are read from their files in every epoch: %s, more than a quarter of the free memory (%s). "
         "data.cache=memory or disk may be quicker.",
-        gigabytes(size),
-        gigabytes(free),
+        in_words(size),
+        in_words(free),
     )
     return "none"

@@ -17,7 +17,7 @@ from torch import Tensor
 from spt import __version__
 from spt.data.files.frames import Frames, digest
 from spt.data.files.npy import MappedArray, open_npy
-from spt.data.free_memory import gigabytes
+from spt.data.free_memory import in_words
 from spt.errors import InvalidValue, UserError
 from spt.files import atomic
 
@@ -150,7 +150,7 @@ def _write(frames: Frames, path: Path, advance: Callable[[int], object]) -> None
     needed, free = size_of(frames) + len(frames) * SUM.itemsize, shutil.disk_usage(path.parent).free
     if needed > free:
         raise InvalidValue(
-            f"data.cache=disk needs {gigabytes(needed)} in {path.parent}, where {gigabytes(free)} are free. Set "
+            f"data.cache=disk needs {in_words(needed)} in {path.parent}, where {in_words(free)} are free. Set "
             "SPT_CACHE to another folder, or use data.cache=none."
         )
     dtype = torch.empty(0, dtype=frames.dtype).numpy().dtype

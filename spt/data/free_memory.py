@@ -28,6 +28,9 @@ def free_memory() -> int:
     return max(0, min(found))
 
 
-def gigabytes(size: int) -> str:
-    """Bytes in words."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+def in_words(size: int) -> str:
+    """Bytes in B, kB, MB or GB."""
+    for unit, bytes_of_unit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if size >= bytes_of_unit:
+            return f"{size / bytes_of_unit:.1f} {unit}"
+    return f"{size} B"
