@@ -12,12 +12,17 @@ from pathlib import Path
 from unittest.mock import patch
 
 import jaxtyping
+import lightning  # noqa: F401
 import pytest
+import timm  # noqa: F401
 import torch
+import torchmetrics  # noqa: F401
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-jaxtyping.install_import_hook("spt", "array_annotations.checked")  # before anything of spt is imported
+# Before anything of spt is imported, and after the large libraries: those that spt imports first under the hook are
+# compiled anew, 8 seconds, since the hook has its own cache of byte code.
+jaxtyping.install_import_hook("spt", "array_annotations.checked")
 import spt  # noqa: E402, F401  registers the typed root and the resolvers
 from spt.data.pairs import Pairs  # noqa: E402
 

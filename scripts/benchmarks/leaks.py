@@ -27,7 +27,7 @@ def main() -> None:
     options.add_argument("--pairs", type=positive, default=60000, help="training pairs")
     options.add_argument("--evaluated", type=positive, default=1000, help="pairs of each of two evaluated splits")
     options.add_argument("--objects", type=positive, help="side of the objects [px]; that of the speckles if not given")
-    options.add_argument("--batch", type=positive, default=16, help="pairs of a training step")
+    options.add_argument("--batch", type=positive, default=2, help="pairs of a training step")
     add_device(options)
     asked = options.parse_args()
     rows = [
@@ -44,6 +44,7 @@ class Drawn(Frames):
     Args:
         count: number of the images.
         size: their side [px].
+        seed: of the images.
         stored: images in memory.
     """
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeAlias
 
 from spt.data.files.names import ARRAYS, PICTURES, is_hidden, natural_key
@@ -143,7 +143,7 @@ def _without(root: Path, candidates: list[Candidate], sides: Sequence[str]) -> l
 
 
 def _described(root: Path, path: Path) -> Entry:
-    return described(path, PurePosixPath(path.relative_to(root).as_posix()))
+    return described(path, path.relative_to(root))
 
 
 def _with_diffusers(entries: Sequence[Entry]) -> list[Candidate]:

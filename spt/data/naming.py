@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath
 
 SIDES = {
     "speckle": ("speckle", "speckles", "input", "inputs", "x", "diffuser", "sp"),
@@ -60,7 +60,7 @@ def words(name: str) -> list[str]:
     return re.findall(r"[^\W\d_]+|\d+", name.lower())
 
 
-def described(path: Path, inside: PurePosixPath) -> tuple[Candidate, tuple[str, ...]]:
+def described(path: Path, inside: PurePath) -> tuple[Candidate, tuple[str, ...]]:
     """Read a file's name and those of its folders.
 
     Args:

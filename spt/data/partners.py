@@ -42,9 +42,10 @@ def joined(
 ) -> tuple[list[FilePair], str]:
     """Find each speckle's target the strictest way that gives every file one partner."""
     fields = [name for name in ("split", "diffuser", "distance", "label") if _both(name, speckles, targets)]
-    tried = {way: _partners(speckles, targets, fields, key) for way, key in WAYS.items()}
-    for way, partners in tried.items():
-        if not _problem(speckles, targets, partners, fields, WAYS[way], skip):
+    tried = {}
+    for way, key in WAYS.items():
+        tried[way] = partners = _partners(speckles, targets, fields, key)
+        if not _problem(speckles, targets, partners, fields, key, skip):
             both = [(speckle, partners[k][0]) for k, speckle in enumerate(speckles) if partners[k]]
             return [_pair(s, Image(t.path, t.key), s.split or t.split, s.label or t.label) for s, t in both], way
     best = max(tried, key=lambda way: sum(map(bool, tried[way])))

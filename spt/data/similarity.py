@@ -54,23 +54,27 @@ def joined(parts: Sequence[Copies]) -> Copies:
     return Copies(*(torch.cat([getattr(part, name) for part in parts]) for name in ("rows", "speckle", "target")))
 
 
-def thumbnails(images: Shaped[Tensor, "b h w"]) -> Float[Tensor, "b n"]:
-    """Small copies of images as vectors of mean 0 and length 1: their products are correlations.
+def thumbnails(images: Shaped[Tensor, "b h w"], side: int = SIDE) -> Float[Tensor, "b n"]:
+    """Small copies of images, ``side`` px wide and high, as vectors of :func:`unit` length.
 
-    An image of one value gives zeros. Pixels that are no numbers count as 0.
+    Pixels that are no numbers count as 0.
     """
-    few = _block_means(images)[:, None]
-    small = F.interpolate(few, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True).flatten(1)
+    few = _block_means(images, 4 * side)[:, None]
+    return unit(F.interpolate(few, (side, side), mode="bilinear", align_corners=False, antialias=True).flatten(1))
+
+
+def unit(small: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
+    """Vectors of mean 0 and length 1, so that their products are correlations; zeros where all values are one."""
     centred = small - small.mean(1, keepdim=True)
     length = centred.norm(dim=1, keepdim=True)
     flat = length <= 1e-5 * small.norm(dim=1, keepdim=True)  # what rounding leaves of a single value
     return torch.where(flat, 0, centred / length.clamp(min=1e-30))
 
 
-def _block_means(images: Shaped[Tensor, "b h w"]) -> Float[Tensor, "b p q"]:
-    """Means over blocks of pixels, at least ``4 SIDE`` of them a side: four times as fast as interpolating at once."""
+def _block_means(images: Shaped[Tensor, "b h w"], least: int) -> Float[Tensor, "b p q"]:
+    """Means over blocks of pixels, ``least`` blocks or more a side: four times as fast as interpolating at once."""
     count, height, width = images.shape
-    rows, columns = _block(height), _block(width)
+    rows, columns = _block(height, least), _block(width, least)
     if images.dtype == torch.uint8 and rows <= 128:  # a sum of 128 bytes fits 16 bits
         sums = images.reshape(count, height // rows, rows, width).sum(2, dtype=torch.int16).float()
     else:
@@ -80,9 +84,9 @@ def _block_means(images: Shaped[Tensor, "b h w"]) -> Float[Tensor, "b p q"]:
 
 
 @lru_cache
-def _block(side: int) -> int:
-    """The greatest divisor of a side that leaves ``4 SIDE`` blocks or more."""
-    return max((k for k in range(1, side // (4 * SIDE) + 1) if side % k == 0), default=1)
+def _block(side: int, least: int) -> int:
+    """The greatest divisor of a side that leaves ``least`` blocks or more, or 1."""
+    return max((k for k in range(1, side // least + 1) if side % k == 0), default=1)
 
 
 def distances(first: Float[Tensor, "a n"], second: Float[Tensor, "b n"], scale: float = 1.0) -> Float[Tensor, "a b"]:

@@ -133,6 +133,11 @@ class SimulatedSpeckles(Source, Simulation):
         return settings | {"device": self.processor.type, "recipe": RECIPE}
 
     @property
+    def recorded(self) -> bool:
+        """The splits are drawn apart."""
+        return False
+
+    @property
     def processor(self) -> torch.device:
         """Where it is simulated."""
         gpu = self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())

@@ -32,6 +32,11 @@ class Source(ABC):
         """Height and width of the objects [px], before their preparation."""
         return self.frame_size
 
+    @property
+    def recorded(self) -> bool:
+        """Whether somebody divided recorded pairs, so that their splits are checked for leaks."""
+        return True
+
     @abstractmethod
     def load(self) -> dict[str, Pairs]:
         """Split name to pairs. ``train`` and ``val_seen`` are always there."""

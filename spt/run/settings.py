@@ -30,6 +30,7 @@ class TrainConfig:
     compile: bool = MISSING
     activation_checkpointing: bool = MISSING
     weights: str | None = MISSING
+    leaks: str = MISSING
     baseline_pairs: int = MISSING
     cache: str = MISSING
     output_prior: int | float | str | None = MISSING

@@ -11,6 +11,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 from torch import nn
 
+from spt.data.leaks import check_choice, check_leaks
 from spt.errors import InvalidValue
 from spt.run.building import build
 from spt.run.folder import RunFolder
@@ -86,6 +87,7 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
     torch.set_float32_matmul_precision("high")
     quiet_lightning()
     seed_everything(config.seed)
+    check_choice(config.leaks)
     parts = build_parts(config, new)
     trainer = build_trainer(config, folder, parts.data.input_size)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
@@ -105,11 +107,14 @@ def load_data(prepared: Prepared) -> list[str]:
     """Make and read the data; return the splits that validation watches.
 
     Raises:
-        UserError: if they cannot be made, or the monitored value is of none of these splits.
+        UserError: if they cannot be made, their splits share pairs or objects, or the monitored value is of none
+            of these splits.
     """
     data, config = prepared.parts.data, prepared.config
     data.prepare_data()
     data.setup()
+    if data.source.recorded:
+        check_leaks(data.splits, config.leaks)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from spt.data.files import FileSettings
 from spt.data.frames import read_frames
 
 RNG = np.random.default_rng(0)
@@ -119,3 +120,10 @@ def test_frames_of_different_sizes(tmp_path):
     saved(tmp_path, "1.npy", BYTES)
     saved(tmp_path, "2.npy", BYTES[:, :16])
     refused(tmp_path, ValueError, "2.npy[0]: images of 16x20 px (torch.uint8), but")
+
+
+def test_an_array_of_a_file_and_settings(tmp_path):
+    np.savez(tmp_path / "a.npz", x=BYTES.transpose(1, 2, 0), y=BYTES)
+    assert np.array_equal(read_frames(f"{tmp_path}/a.npz:x", None, FileSettings(axes="hwn")), BYTES)
+    BYTES.tofile(tmp_path / "a.raw")
+    assert np.array_equal(read_frames(tmp_path / "a.raw", 2, FileSettings(dtype="u1", shape=(18, 20))), BYTES[[0, 2]])

@@ -276,7 +276,7 @@ def test_five_leaks_are_named_and_the_others_counted():
         (str(k), str(k)) for k in range(5)
     ]
     assert "; and 2 more." in message
-    assert "data.leaks=warn" in message
+    assert "leaks=warn" in message
 
 
 def test_a_warning_instead(caplog):
@@ -286,12 +286,12 @@ def test_a_warning_instead(caplog):
 
 
 def test_not_looking(monkeypatch):
-    monkeypatch.setattr("spt.data.leaks.check.find_leaks", lambda splits: pytest.fail("looked"))
+    monkeypatch.setattr("spt.leaks.check.find_leaks", lambda splits: pytest.fail("looked"))
     check_leaks(leaking(), "off")
 
 
 def test_a_word_that_is_none_of_the_three():
-    with pytest.raises(ValueError, match=r"data.leaks must be error, warn or off, got 'no'"):
+    with pytest.raises(ValueError, match=r"leaks must be error, warn or off, got 'no'"):
         check_leaks(clean(), "no")
 
 

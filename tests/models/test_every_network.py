@@ -174,6 +174,7 @@ def stays_near_and_trains(name: str, dtype: torch.dtype, tolerance: float) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_checks")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_compiled_equals_eager(name):
     torch._dynamo.reset()

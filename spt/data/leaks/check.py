@@ -14,6 +14,16 @@ SHOWN = 5
 """Leaks that a message names."""
 
 
+def check_choice(leaks: str) -> None:
+    """Refuse a setting that says nothing.
+
+    Raises:
+        InvalidValue: if it is none of ``error``, ``warn`` and ``off``.
+    """
+    if leaks not in ("error", "warn", "off"):
+        raise InvalidValue(f"leaks must be error, warn or off, got {leaks!r}.")
+
+
 def check_leaks(splits: Mapping[str, Pairs], leaks: Literal["error", "warn", "off"] = "error") -> None:
     """Refuse a set whose splits leak into each other.
 
@@ -23,16 +33,18 @@ def check_leaks(splits: Mapping[str, Pairs], leaks: Literal["error", "warn", "of
     Raises:
         InvalidValue: if there are leaks and ``leaks`` is ``error``, or if it is none of the three.
     """
-    if leaks not in ("error", "warn", "off"):
-        raise InvalidValue(f"data.leaks must be error, warn or off, got {leaks!r}.")
-    found = [] if leaks == "off" else find_leaks(splits)
+    check_choice(leaks)
+    if leaks == "off":
+        return
+    found = find_leaks(splits)
     if not found:
+        log.info("Leak check: no pair of another split repeats one of train.")
         return
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     named = f"the splits leak into each other: {'; '.join(map(str, found[:SHOWN]))}{more}."
     if leaks == "error":
         raise InvalidValue(
-            f"{named} Keep all pairs of an object in one split, and unseen diffusers out of train; data.leaks=warn "
-            "goes on with a warning, data.leaks=off does not look."
+            f"{named} Keep all pairs of an object in one split, and unseen diffusers out of train; leaks=warn "
+            "goes on with a warning, leaks=off does not look."
         )
     log.warning("%s Scores of such pairs are too good.", named)
