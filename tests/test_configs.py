@@ -11,6 +11,7 @@ from conftest import ROOT, composed
 from hydra.utils import instantiate
 from torch import nn
 
+from spt.data.augmentation import PhysicalAugmentation
 from spt.data.datamodule import SpeckleDataModule
 from spt.losses import check_head
 from spt.run.building import build
@@ -151,6 +152,20 @@ def test_every_data_config_builds(name: str):
     assert isinstance(data, SpeckleDataModule)
     if name not in ("hdf5", *OWN_FILES):  # which name no file yet
         assert [side % 8 for side in data.source.frame_size] == [0, 0]
+
+
+@pytest.mark.parametrize("name", options("augmentation"))
+@pytest.mark.parametrize("data", ["simulated", "hdf5", "folder", "arrays", "real_220grit"])
+def test_every_augmentation_goes_with_every_set(data: str, name: str):
+    node = composed(f"data={data}", f"augmentation@data.augmentation={name}").data.augmentation
+    assert isinstance(build(node), PhysicalAugmentation)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_no_set_is_augmented_or_left_in_its_files_by_default(name: str):
+    data = composed(f"data={name}").data
+    assert data.get("augmentation") is None
+    assert data.cache == "auto"
 
 
 @pytest.mark.parametrize("name", options("objects"))

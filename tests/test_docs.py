@@ -262,6 +262,7 @@ GROUPS = {
     "optics": "optics@data.source.setup",
     "objects": "objects@data.source.objects",
     "preparation": "preparation@data.preparation",
+    "augmentation": "augmentation@data.augmentation",
     "experiment": "experiment",
 }
 CHOICES = [(folder, path.stem) for folder in GROUPS for path in sorted((CONFIGS / folder).glob("*.yaml"))]
