@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spt.data import disk_cache
+from spt.data.cache import disk as disk_cache
 from spt.data.cache.disk import on_disk
 from spt.data.files import FileSettings, open_folder, open_frames
 from spt.data.files.frames import Frames, Joined, Selected
