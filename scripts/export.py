@@ -25,13 +25,13 @@ def export_run(cfg: DictConfig) -> None:
     if cfg.run is None:
         raise InvalidValue("run= is missing: name a run folder, for example run=outputs/2026-11-25/04-32-22_….")
     trained = open_trained(Path(cfg.run))
-    size = trained.size if cfg.size is None else cfg.size
-    sides = tuple(size) if isinstance(size, ListConfig) else (size, size)
+    size = list(trained.frame_size) if cfg.size is None else cfg.size
+    sides = tuple(size) if isinstance(size, list | ListConfig) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
         raise InvalidValue(f"size must be a side in px or [height, width], got {size}.")
     name = f"{sides[0]}x{sides[1]}{SUFFIXES.get(cfg.format, '')}"
     path = Path(cfg.out) if cfg.out else trained.folder.path / "export" / name
-    reconstruction = Reconstruction(trained.model, trained.head, trained.preparation).eval()
+    reconstruction = Reconstruction(trained.model, trained.head, trained.preparation, trained.object_size).eval()
     difference = export(reconstruction, sides, path, cfg.format)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, input speckle (batch, 1, {sides[0]}, {sides[1]}), float32.")
     print(f"Greatest difference from PyTorch at batches 1 and 3: {difference:.1e}.")

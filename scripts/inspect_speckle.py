@@ -21,6 +21,7 @@ def inspect_speckle(cfg: DictConfig) -> None:
     Raises:
         InvalidValue: if ``limit`` or ``pitch`` is out of range.
     """
+    from spt.data.files import FileSettings
     from spt.data.frames import read_frames
     from spt.errors import InvalidValue
     from spt.evaluation.speckle.frame_statistics import Frames, by_diffuser, one_split
@@ -38,7 +39,9 @@ def inspect_speckle(cfg: DictConfig) -> None:
     if cfg.frames is None:
         sets = [groups(cfg.data, choices["data"])]
     else:
-        sets = [[Frames(Path(cfg.frames).name, read_frames(Path(cfg.frames).expanduser(), cfg.limit))]]
+        values = {str(name): value for name, value in cfg.files.items()}
+        settings = FileSettings(**values, prefix="files.")
+        sets = [[Frames(Path(cfg.frames).name, read_frames(cfg.frames, cfg.limit, settings))]]
     if cfg.against is not None:
         sets.append(groups(cfg.against, choices["data@against"]))
     report(sets, build(cfg.limits), Path(cfg.out), cfg.pitch)

@@ -29,3 +29,8 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the folder is a file there is no part, and the error above says more
             part.unlink()
+
+
+def cache_folder() -> Path:
+    """Where files are kept that can be made again: SPT_CACHE, or ``~/.cache/spt``."""
+    return Path(os.environ.get("SPT_CACHE") or "~/.cache/spt").expanduser()

@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from spt.errors import InvalidValue
-from spt.metrics import top_k_accuracy
 from spt.precision import at_least_float32
 
 
@@ -160,6 +159,8 @@ class GreyLevelsHead(Head):
 
     def logit_metrics(self, logits: Float[Tensor, "b c h w"], encoded: Int[Tensor, "b h w"]) -> dict[str, Tensor]:
         """Share of the pixels of every image whose level is the most likely, and among the five most likely."""
+        from spt.metrics import top_k_accuracy  # pulls in torchmetrics: seconds that a prediction need not wait
+
         return {f"top{k}": top_k_accuracy(logits, encoded, k) for k in (1, 5) if k < self.channels}
 
 

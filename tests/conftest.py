@@ -7,7 +7,7 @@ import runpy
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -24,6 +24,7 @@ from omegaconf import DictConfig
 # compiled anew, 8 seconds, since the hook has its own cache of byte code.
 jaxtyping.install_import_hook("spt", "array_annotations.checked")
 import spt  # noqa: E402, F401  registers the typed root and the resolvers
+from spt.data.pairs import Pairs  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,6 +56,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["SPT_CACHE"] = str(folder)
     return folder
+
+
+def in_memory(splits: dict[str, Pairs]) -> dict[str, Pairs]:
+    """The same pairs with every image read."""
+    return {name: replace(pairs, speckle=pairs.speckle[:], target=pairs.target[:]) for name, pairs in splits.items()}
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from conftest import ROOT, composed
 from hydra.utils import instantiate
 from torch import nn
 
+from spt.data.augmentation import PhysicalAugmentation
 from spt.data.datamodule import SpeckleDataModule
 from spt.losses import check_head
 from spt.run.building import build
@@ -140,6 +141,7 @@ def test_every_optimizer_steps_with_every_scheduler(name: str, schedule: str):
 
 
 MEASURED_MEDIA = {"fibre", "incoherent"}
+OWN_FILES = {"folder", "arrays", "deep_speckle", "fibre_mat", "scattering_220grit"}
 
 
 @pytest.mark.parametrize("name", options("data"))
@@ -148,8 +150,22 @@ def test_every_data_config_builds(name: str):
         pytest.skip("SPT_DATA is not set: the measured media are not part of the repository")
     data = build(composed(f"data={name}").data)
     assert isinstance(data, SpeckleDataModule)
-    if name != "hdf5":  # which names no file yet
-        assert data.source.size % 8 == 0
+    if name not in ("hdf5", *OWN_FILES):  # which name no file yet
+        assert [side % 8 for side in data.source.frame_size] == [0, 0]
+
+
+@pytest.mark.parametrize("name", options("augmentation"))
+@pytest.mark.parametrize("data", ["simulated", "hdf5", "folder", "arrays", "real_220grit"])
+def test_every_augmentation_goes_with_every_set(data: str, name: str):
+    node = composed(f"data={data}", f"augmentation@data.augmentation={name}").data.augmentation
+    assert isinstance(build(node), PhysicalAugmentation)
+
+
+@pytest.mark.parametrize("name", options("data"))
+def test_no_set_is_augmented_or_left_in_its_files_by_default(name: str):
+    data = composed(f"data={name}").data
+    assert data.get("augmentation") is None
+    assert data.cache == "auto"
 
 
 @pytest.mark.parametrize("name", options("objects"))

@@ -261,6 +261,8 @@ GROUPS = {
     "logger": "logger",
     "optics": "optics@data.source.setup",
     "objects": "objects@data.source.objects",
+    "preparation": "preparation@data.preparation",
+    "augmentation": "augmentation@data.augmentation",
     "experiment": "experiment",
 }
 CHOICES = [(folder, path.stem) for folder in GROUPS for path in sorted((CONFIGS / folder).glob("*.yaml"))]
@@ -294,7 +296,7 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
     assert unexplained(options(f"{folder}/{choice}", GROUPS[folder].rpartition("@")[2]), REFERENCE) == []
 
 
-@pytest.mark.parametrize("root", ["train", "complexity", "export", "inspect_speckle", "simulate"])
+@pytest.mark.parametrize("root", ["train", "complexity", "export", "inspect_speckle", "predict", "simulate"])
 def test_every_option_of_every_command_is_in_the_reference(root: str):
     title = "The run" if root == "train" else f"scripts/{root}.py"
     assert unexplained(options(root), section(title)) == []

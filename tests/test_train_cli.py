@@ -9,10 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, TINY, command, train_py
 from omegaconf import OmegaConf
+
+from spt.data.hdf5 import FORMAT, VERSION
 
 
 def test_help_is_quick_to_import_and_lists_the_choices():
@@ -96,12 +100,24 @@ def test_a_finished_runs_network_and_the_share_of_light_start_another(tmp_path: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
-def test_a_killed_run_continues_to_the_same_weights(tmp_path: Path, number: int, code: int):
-    """Killed for real in its second epoch or later, then continued: bit-equal to one that was left alone."""
-    settings = [*TINY, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
+@pytest.mark.parametrize(
+    ("number", "code", "loading"),
+    [
+        (signal.SIGINT, 130, []),
+        (signal.SIGTERM, 143, []),
+        (signal.SIGKILL, -9, []),
+        (signal.SIGTERM, 143, ["data.cache=none", "data.workers=2"]),
+    ],
+)
+def test_a_killed_run_continues_to_the_same_weights(tmp_path: Path, number: int, code: int, loading: list[str]):
+    """Killed for real in its second epoch or later, then continued: bit-equal to one that was left alone.
+
+    The one that is killed may read its files in worker processes; the one that is left alone has all in memory.
+    """
+    alone = [*TINY, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
+    settings = [*alone, *loading]
     calm, hurt = tmp_path / "calm", tmp_path / "hurt"
-    assert train_py(*settings, f"hydra.run.dir={calm}").returncode == 0
+    assert train_py(*alone, f"hydra.run.dir={calm}").returncode == 0
     with subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={hurt}"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
@@ -230,6 +246,38 @@ def test_truncated_cache_file(tmp_path: Path, own_cache: Path):
     text = refused(tmp_path)
     assert file.name in text
     assert "truncated" in text
+
+
+def set_with_a_bad_frame(folder: Path, split: str) -> Path:
+    """A set of floats of 16 px as an HDF5 file; frame 3 of the split holds a negative value."""
+    path = folder / "set.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": FORMAT, "version": VERSION, "complete": True, "splits": ["train", "val_seen"]})
+        for name in ("train", "val_seen"):
+            frames = np.random.default_rng(0).random((16, 16, 16), np.float32)
+            file[f"{name}/target"] = (255 * (frames > 0.8)).astype(np.uint8)
+            frames[3, 0, 0] = -1 if name == split else 0
+            file[f"{name}/speckle"] = frames
+            file[f"{name}/diffuser"] = np.arange(16)
+    return path
+
+
+@pytest.mark.parametrize(("split", "workers"), [("train", 2), ("val_seen", 2), ("train", 0)])
+def test_a_bad_frame_that_is_met_in_training_ends_in_one_line(tmp_path: Path, split: str, workers: int):
+    """What a worker process finds is said in the words of the reader, not with the traceback of the worker."""
+    path = set_with_a_bad_frame(tmp_path, split)
+    done = command(
+        "train.py", "data=hdf5", f"data.source.path={path}", f"data.workers={workers}", "data.cache=none",
+        "data.batch_size=8", "model.width=4", "trainer=cpu", "trainer.max_epochs=1", "baseline_pairs=0",
+        "~callbacks", "~logger", f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2, done.err
+    error = done.err[done.err.index("Error:") :]
+    assert error == (
+        f"Error: {path}:{split}/speckle[3] (counted from 0): the speckle holds NaN, infinity or negative intensities. "
+        "Leave these frames out, or set negative values to 0.\n"
+    )
+    assert "Traceback" not in done.err + done.out
 
 
 def test_device_that_is_not_there(tmp_path: Path):

@@ -50,10 +50,10 @@ def built(*overrides: str, part: str) -> Any:
         return instantiate(OmegaConf.select(compose("train", list(overrides)), part), _convert_="all")
 
 
-def each(measure: Callable[[dict[str, Any]], Any], cases: list[dict[str, Any]]) -> list[Any]:
-    """Measure every case in a process of its own, one after the other."""
+def each(measure: Callable[[dict[str, Any]], Any], cases: list[dict[str, Any]], together: bool = False) -> list[Any]:
+    """Measure every case, one after the other, in a process of its own or all ``together`` in one."""
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(1, mp_context=spawn, max_tasks_per_child=None if together else 1) as pool:
         return list(pool.map(measure, cases))
 
 

@@ -1,6 +1,9 @@
 """Time and peak memory of every network: forward pass and training step, beside the notes' times.
 
 python scripts/benchmarks/networks.py --models spt_unet sa_cnn --sizes 64 256 --repeats 3
+python scripts/benchmarks/networks.py --models spt_unet --batch 16 --precision bfloat16 --peak 989   an H100
+
+With ``--peak``, the floating-point operations of a training step are counted, and the rate is compared with the peak.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,23 +15,28 @@ import torch.nn.functional as F
 from machine import add_device, built, each, hardware, names, parser, positive, show
 from rounds import megabytes, milliseconds
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from spt.complexity.notes_figures import PUBLISHED
 from spt.complexity.timing import PeakMemory, time_call
 
 
 def main() -> None:
-    """Measure every network at every size, each in a process of its own."""
+    """Measure every network at every size, on a CPU each in a process of its own."""
     options = parser(__doc__, sizes=[64, 256], repeats=7)
     add_network_options(options, names("model"))
+    options.add_argument("--compile", action="store_true", help="measure the networks compiled by torch")
+    options.add_argument("--peak", type=float, help="greatest rate of the hardware at this precision [TFLOP/s]")
     asked = options.parse_args()
+    same = {"compiled": asked.compile, "counted": asked.peak is not None, **settings(asked)}
     cases = [
-        {"name": name, "size": size, "training": training, **settings(asked)}
+        {"name": name, "size": size, "training": training, **same}
         for name in asked.models
         for size in asked.sizes
         for training in (False, True)
     ]
-    show(table(each(measure, cases)), note(asked))
+    rows = each(measure, cases, together=asked.device == "cuda")
+    show(table(rows, asked.peak), note(asked) + (" Compiled." if asked.compile else ""))
 
 
 def add_network_options(options: Any, models: list[str]) -> None:
@@ -46,12 +54,27 @@ def settings(asked: Any) -> dict[str, Any]:
 
 def note(asked: Any) -> str:
     """Return the line below the table."""
-    return f"{hardware(asked.device)}, {asked.precision}, batch {asked.batch}, median of about {asked.repeats} calls."
+    tf32 = " with TF32 products" if asked.device == "cuda" and asked.precision == "float32" else ""
+    precision = f"{asked.precision}{tf32}"
+    return f"{hardware(asked.device)}, {precision}, batch {asked.batch}, median of about {asked.repeats} calls."
 
 
 def measure(case: dict[str, Any]) -> dict[str, Any]:
-    """Measure one network of `configs/model`."""
-    return measure_network(build=lambda: built(f"model={case['name']}", part="model"), **case)
+    """Measure one network of `configs/model`; count the operations of its training step where that is asked for."""
+    torch.set_float32_matmul_precision("high")  # as spt.run.train does
+    compiled, counted = case.pop("compiled"), case.pop("counted")
+    network = f"model={case['name']}"
+
+    def build() -> nn.Module:
+        model = built(network, part="model")
+        if compiled:
+            model.compile()
+        return model
+
+    measured = measure_network(build, **case)
+    if counted and case["training"]:
+        measured["flops"] = training_flops(built(network, part="model"), case["size"], case["batch"])
+    return measured
 
 
 def measure_network(
@@ -110,16 +133,28 @@ def training_step(model: nn.Module, speckle: Tensor, precision: torch.dtype) -> 
     return call
 
 
-def table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
+def training_flops(model: nn.Module, size: int, batch: int) -> int:
+    """Floating-point operations of the convolutions and matrix products of a training step, two a multiplication.
+
+    Counted on torch's meta device, so that nothing is computed; the network is moved there.
+    """
+    with FlopCounterMode(display=False) as counter:
+        model.to("meta").train()(torch.empty(batch, 1, size, size, device="meta")).sum().backward()
+    return counter.get_total_flops()
+
+
+def table(rows: list[dict[str, Any]], peak: float | None = None) -> Iterator[list[str]]:
     """Header and rows: ours, and the notes' figures where they print any.
 
     Args:
-        rows: of :func:`measure_network`, inference and training in turn.
+        rows: of :func:`measure_network`, inference and training in turn; ``flops`` of training where ``peak`` is given.
+        peak: greatest rate of the hardware [TFLOP/s]; adds the rate of a training step and its share.
     """
     yield [
         *("network", "px", "parameters"),
         *("forward, ms a batch (min..max)", "images/s", "notes: ms", "notes: images/s"),
         *("training step, ms a batch (min..max)", "images/s", "peak memory forward", "peak memory training"),
+        *(("training, TFLOP/s", f"share of {peak:g} TFLOP/s") if peak else ()),
     ]
     for forward, step in zip(rows[::2], rows[1::2], strict=True):
         printed = PUBLISHED.get((forward["name"], forward["size"]))
@@ -129,7 +164,12 @@ def table(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
             *(f"{float(printed[key]):.1f}" if printed else "" for key in ("ms_per_batch", "images_per_second")),
             *(milliseconds(step["seconds"]), f"{step['batch'] / median(step['seconds']):.1f}"),
             *(megabytes(forward["bytes"]), megabytes(step["bytes"])),
+            *(_rate(step["flops"] / median(step["seconds"]) / 1e12, peak) if peak else ()),
         ]
+
+
+def _rate(reached: float, peak: float) -> tuple[str, str]:
+    return f"{reached:.3g}", f"{100 * reached / peak:.2g} %"
 
 
 if __name__ == "__main__":

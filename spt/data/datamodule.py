@@ -6,12 +6,16 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
+from spt.data.appearance import appearance
+from spt.data.augmentation import AugmentedPairs, PhysicalAugmentation
+from spt.data.cache.cached import check_cache, kept
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
-from spt.data.pairs import Pairs, PairsDataset, Sample, whole
+from spt.data.pairs import Pairs, PairsDataset, Sample, with_targets
 from spt.data.preparation import Preparation
 from spt.data.source import Simulation, Source
 from spt.errors import InvalidValue
+from spt.files import cache_folder
 
 
 class SpeckleDataModule(LightningDataModule):
@@ -25,8 +29,12 @@ class SpeckleDataModule(LightningDataModule):
         seed: seeds the order of the training pairs together with the epoch, so that a continued run repeats it.
         online: simulate every training pair anew in every epoch; on the GPU, and then in the training process, when it
             trains there. Validation pairs stay what they are.
+        cache: where images of files are kept: ``memory``; ``disk``, one mapped file in the cache folder; ``none``, so
+            that they are read in every epoch; ``auto``, memory where they take up to a quarter of what is free.
+        augmentation: what is changed of the training pairs in every epoch; None for nothing.
     Raises:
-        InvalidValue: if ``batch_size``, ``workers`` or ``seed`` is out of range, or ``source`` cannot simulate online.
+        InvalidValue: if ``batch_size``, ``workers``, ``seed`` or ``cache`` is out of range, ``source`` cannot simulate
+            online, or ``augmentation`` is used with ``online``.
     """
 
     def __init__(
@@ -37,6 +45,8 @@ class SpeckleDataModule(LightningDataModule):
         workers: int = 0,
         seed: int = 0,
         online: bool = False,
+        cache: str = "auto",
+        augmentation: PhysicalAugmentation | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -45,10 +55,18 @@ class SpeckleDataModule(LightningDataModule):
             raise InvalidValue(f"data.workers must be 0 or more, got {workers}.")
         if seed < 0:
             raise InvalidValue(f"seed must be 0 or more, got {seed}.")
+        check_cache(cache)
+        if online and augmentation is not None:
+            raise InvalidValue(
+                "data.online=true simulates every pair anew, with its own noise, so that data.augmentation has nothing "
+                "to add. Leave it out, or set data.online=false; data.source.camera sets the noise."
+            )
         self.simulation: Simulation | None = source.simulation(fresh=True) if online else None
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.cache, self.augmentation = cache, augmentation
         self.splits: dict[str, Pairs] = {}
+        self.shown: Pairs | None = None
 
     def prepare_data(self) -> None:
         """Let the source do its slow work, once a machine."""
@@ -58,7 +76,7 @@ class SpeckleDataModule(LightningDataModule):
         """Load the splits.
 
         Raises:
-            InvalidValue: if ``train`` or ``val_seen`` is missing.
+            InvalidValue: if ``train`` or ``val_seen`` is missing, or the augmentation is wrong for the training pairs.
         """
         if self.splits:
             return
@@ -69,7 +87,32 @@ class SpeckleDataModule(LightningDataModule):
                     f"the data have no split {name!r}, which {purpose}; they have {', '.join(splits)}. Add it to the "
                     "file or folder that data.source names."
                 )
-        self.splits = splits
+        if self.augmentation is not None:
+            self.augmentation.check(splits["train"], self.object_size)
+        self.shown = splits["train"] if self.simulation is not None else None
+        prepared = {name: with_targets(pairs, self.preparation.target) for name, pairs in splits.items()}
+        self.splits = kept(prepared, self.cache, cache_folder())
+        self.preparation.fit(self.splits["train"].speckle)
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input [px]."""
+        return self.preparation.input_size(self.source.frame_size)
+
+    @property
+    def object_size(self) -> tuple[int, int]:
+        """Height and width of the objects, which the network's image is brought to [px]."""
+        return self.preparation.target.result(self.source.object_size)
+
+    def facts(self) -> dict[str, Any]:
+        """What a trained network needs beside its weights to see frames of this kind: plain values and tensors."""
+        return {
+            "preparation": self.preparation.settings(),
+            "fitted": self.preparation.state_dict(),
+            "frame_size": list(self.source.frame_size),
+            "object_size": list(self.object_size),
+            "appearance": appearance(self.splits["train"].speckle),
+        }
 
     @property
     def validation_splits(self) -> list[str]:
@@ -80,10 +123,12 @@ class SpeckleDataModule(LightningDataModule):
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
         pairs, on_gpu = self.splits["train"], False
         dataset: Dataset[Sample] = PairsDataset(pairs, self.preparation)
-        if self.simulation is not None:
+        if self.augmentation is not None:
+            dataset = AugmentedPairs(pairs, self.preparation, self.augmentation, self.seed)
+        if self.simulation is not None and self.shown is not None:
             on_gpu = self._device.type == "cuda" and self.simulation.processor.type == "cuda"
             device = self._device if on_gpu else torch.device("cpu")
-            dataset = OnlinePairs(self.simulation, pairs, self.preparation, device)
+            dataset = OnlinePairs(self.simulation, self.shown, self.preparation, device)
         order = EpochOrder(dataset, *self._ranks, seed=self.seed)
         settings = self._settings(in_process=on_gpu)
         return LateLoader(dataset, sampler=order, drop_last=len(order) >= self.batch_size, **settings)
@@ -92,7 +137,7 @@ class SpeckleDataModule(LightningDataModule):
         """One loader a validation split, in the order of ``validation_splits``."""
         datasets = [PairsDataset(self.splits[name], self.preparation) for name in self.validation_splits]
         return [
-            DataLoader(dataset, sampler=DistributedSampler(dataset, *self._ranks, shuffle=False), **self._settings())
+            LateLoader(dataset, sampler=DistributedSampler(dataset, *self._ranks, shuffle=False), **self._settings())
             for dataset in datasets
         ]
 
@@ -102,7 +147,6 @@ class SpeckleDataModule(LightningDataModule):
             "batch_size": self.batch_size,
             "num_workers": workers,
             "persistent_workers": workers > 0,
-            "collate_fn": whole,
             "pin_memory": self._device.type == "cuda" and not in_process,
         }
 

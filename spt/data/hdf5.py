@@ -1,16 +1,20 @@
-"""Data sets as HDF5 files: the format, and reading it as pairs."""
+"""Data sets as HDF5 files: the format, and opening it as pairs."""
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
+from spt.data.files import FileSettings, Frames
+from spt.data.files.hdf5_arrays import open_hdf5
+from spt.data.files.layout import Layout
+from spt.data.files.stored import ArrayFrames
 from spt.data.pairs import Pairs
-from spt.data.readers import check_intensities
 from spt.data.source import Source
 from spt.errors import InvalidValue, MissingFile
 
@@ -19,35 +23,68 @@ VERSION = 1
 
 
 def read_set(path: Path) -> dict[str, Pairs]:
-    """Read every split of a finished set.
+    """Open every split of a finished set; speckles and targets are read when they are asked for.
 
     Raises:
         MissingFile: if there is no such file.
-        InvalidValue: if it is no such set, of a newer version, not finished, damaged, larger than the memory, or a
-            frame holds negative or infinite values.
+        InvalidValue: if it is no such set, of a newer version, not finished or damaged; and when a frame is read that
+            holds negative or infinite values.
     """
     with open_set(path) as file:
-        _check_memory(path, file)
         return {split: _pairs(path, split, file[split]) for split in file.attrs["splits"]}
 
 
-def _check_memory(path: Path, file: h5py.File) -> None:
-    needed = sum(data.nbytes for split in file.attrs["splits"] for data in file[split].values())
-    if hasattr(os, "sysconf"):
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        if needed > there:
-            raise InvalidValue(
-                f"{path} holds {needed / 2**30:.1f} GiB, and this machine has {there / 2**30:.1f} GiB of memory. "
-                "Write a smaller set, for example with data.source.train=…."
-            )
-
-
 def _pairs(path: Path, split: str, group: h5py.Group) -> Pairs:
-    arrays = {name: group[name][...] for name in group}
-    check_intensities(arrays["speckle"], f"{path}, {split}/speckle")
-    arrays = {name: torch.from_numpy(values) for name, values in arrays.items()}
-    speckle, target, diffuser = (arrays.pop(name) for name in ("speckle", "target", "diffuser"))
-    return Pairs(split, speckle, target, diffuser, arrays)
+    speckle, target = (_frames(path, f"{split}/{name}", group[name]) for name in ("speckle", "target"))
+    columns = {name: torch.from_numpy(group[name][...]) for name in group if name not in ("speckle", "target")}
+    return Pairs(split, Recorded(speckle), target, columns.pop("diffuser"), columns)
+
+
+def _frames(path: Path, key: str, data: h5py.Dataset) -> Frames:
+    height, width = data.shape[1:]
+    return ArrayFrames(open_hdf5(path, key), Layout("nhw", (height, width)), FileSettings())
+
+
+class Recorded(Frames):
+    """Frames of a camera: what no camera records is refused when it is read."""
+
+    def __init__(self, frames: Frames) -> None:
+        self.frames = frames
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number, height and width of the frames [px]."""
+        return self.frames.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the pixels."""
+        return self.frames.dtype
+
+    def read(self, rows: Sequence[int]) -> Shaped[Tensor, "b h w"]:
+        """Read some frames.
+
+        Raises:
+            InvalidValue: if a frame holds NaN, infinity or a negative value; file and frame are named.
+        """
+        frames = self.frames.read(rows)
+        if frames.is_floating_point() or frames.is_signed():
+            bad = ~(frames.isfinite() & (frames >= 0)).flatten(1).all(1)
+            if bad.any():
+                raise InvalidValue(
+                    f"{', '.join(self.name(rows[k]) for k in bad.nonzero()[:8, 0].tolist())} (counted from 0): the "
+                    "speckle holds NaN, infinity or negative intensities. Leave these frames out, or set negative "
+                    "values to 0."
+                )
+        return frames
+
+    def name(self, row: int) -> str:
+        """File and number of a frame."""
+        return self.frames.name(row)
+
+    def fingerprint(self) -> str:
+        """That of the frames."""
+        return self.frames.fingerprint()
 
 
 @contextmanager
@@ -96,10 +133,14 @@ class SavedSpeckles(Source):
     path: str | None
 
     @property
-    def size(self) -> int:  # type: ignore[override]  # follows from other settings
-        """Side of speckles and objects [px]."""
-        with open_set(self._file) as file:
-            return int(file.attrs["size"])
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the recorded speckles [px]."""
+        return self._size_of("speckle")
+
+    @property
+    def object_size(self) -> tuple[int, int]:
+        """Height and width of the objects [px]."""
+        return self._size_of("target")
 
     def prepare(self) -> None:
         """Check the file before anything is built."""
@@ -109,6 +150,11 @@ class SavedSpeckles(Source):
     def load(self) -> dict[str, Pairs]:
         """Every split of the file."""
         return read_set(self._file)
+
+    def _size_of(self, name: str) -> tuple[int, int]:
+        with open_set(self._file) as file:
+            height, width = file[file.attrs["splits"][0]][name].shape[1:]
+            return height, width
 
     @property
     def _file(self) -> Path:

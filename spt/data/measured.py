@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+from spt.data.files import read_arrays
 from spt.data.pairs import Pairs
-from spt.data.readers import check_intensities, data_folder, read_arrays
+from spt.data.readers import check_intensities, data_folder
 from spt.data.source import Source
 from spt.errors import InvalidValue
 

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.data.readers import data_folder, read_arrays, read_picture
+from spt.data.files import open_frames, read_arrays
+from spt.data.readers import data_folder
 from spt.errors import InvalidValue, MissingFile
 from spt.optics import Medium, ModeMatrixSetup, PointSpread, Setup
 from spt.optics.draws import Generators, distinct
@@ -131,9 +132,7 @@ class MeasuredPsf(PointSpread):
         return self.tiles[distinct(count, len(self.tiles), "tiles of measured speckle", rng)].to(device)
 
     def _cut(self, path: Path) -> Float[Tensor, "t k k"]:
-        if not path.is_file():
-            raise MissingFile(f"{path} is not there. Check the folder and the positions.")
-        frame = (torch.from_numpy(read_picture(str(path), path)[0]).float() - self.floor).clamp(min=0)
+        frame = (open_frames(path)[0].float() - self.floor).clamp(min=0)
         rows, columns = (side // self.binning // self.size for side in frame.shape)
         if not rows * columns:
             raise InvalidValue(

@@ -1,5 +1,7 @@
 """Training pairs that are simulated when they are asked for: no diffuser and no noise is seen twice."""
 
+import copy
+
 import torch
 from torch.utils.data import Dataset
 
@@ -22,7 +24,8 @@ class OnlinePairs(Dataset[Sample]):
     """
 
     def __init__(self, simulation: Simulation, train: Pairs, preparation: Preparation, device: torch.device) -> None:
-        self.simulation, self.pairs, self.preparation, self.device = simulation, len(train), preparation, device
+        self.simulation, self.pairs, self.device = simulation, len(train), device
+        self.preparation = copy.deepcopy(preparation).to(device)
         self.objects = simulation.shown(train)
 
     def __len__(self) -> int:
@@ -35,7 +38,8 @@ class OnlinePairs(Dataset[Sample]):
         return prepared(
             self.preparation,
             drawn["speckle"],
-            images(drawn["target"]).to(self.device),
+            self.preparation.target(images(drawn["target"]).to(self.device)),
             torch.tensor(numbers),
             drawn["diffuser"],
+            "pair {}".format,
         )

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from torch.utils.data import DataLoader, DistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from spt.data.pairs import Sample
+from spt.data.pairs import Sample, whole
 from spt.data.streams import stream
+from spt.errors import UserError
 
 
 class EpochOrder(DistributedSampler[int]):
@@ -22,12 +23,42 @@ class EpochOrder(DistributedSampler[int]):
         return iter((self.epoch * pairs + order[self.rank :: self.num_replicas]).tolist())
 
 
+class Handed(Dataset[Sample | UserError]):
+    """Batches for a worker process: what a user can mend is handed over, not raised.
+
+    A DataLoader would put the traceback of the worker into the message.
+    """
+
+    def __init__(self, dataset: Dataset[Sample]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]  # datasets of this project have a length
+
+    def __getitems__(self, numbers: list[int]) -> Sample | UserError:
+        """A batch, or the error that tells why there is none."""
+        try:
+            return self.dataset.__getitems__(numbers)  # type: ignore[attr-defined]  # they give whole batches
+        except UserError as error:
+            return error
+
+
 class LateLoader(DataLoader[Sample]):
     """A loader that asks for its first pairs when the first batch is needed, not when the iterator is made.
 
     Lightning makes an iterator before it restores the epoch of a continued run. Worker processes would then load the
     pairs of epoch 0.
+
+    Raises:
+        UserError: while it is iterated: what a worker process found, in its own words.
     """
 
+    def __init__(self, dataset: Dataset[Sample], **settings: Any) -> None:
+        handed: Any = Handed(dataset) if settings.get("num_workers") else dataset
+        super().__init__(handed, collate_fn=whole, **settings)
+
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # what a for loop needs
-        yield from super().__iter__()
+        for batch in super().__iter__():
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch

@@ -1,7 +1,7 @@
-"""Pairs of speckle and object, in memory: what every source of data hands over."""
+"""Pairs of speckle and object: what every source of data hands over."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 import torch
@@ -9,7 +9,10 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spt.data.preparation import Preparation
+from spt.data.files.frames import Frames, Selected, digest
+from spt.data.preparation import Preparation, TargetPreparation
+from spt.data.preparation.target import images
+from spt.data.settings import describe
 from spt.errors import InvalidValue
 
 
@@ -17,7 +20,7 @@ class Sample(TypedDict):
     """A batch of pairs."""
 
     speckle: Float[Tensor, "b 1 h w"]
-    target: Float[Tensor, "b 1 h w"]
+    target: Float[Tensor, "b 1 p q"]
     index: Int[Tensor, " b"]
     diffuser: Int[Tensor, " b"]
 
@@ -28,8 +31,8 @@ class Pairs:
 
     Args:
         name: the split, for messages.
-        speckle: intensities, any real type, (n, h, w).
-        target: objects (n, h, w), uint8 in 0..255 or floats in [0, 1].
+        speckle: intensities, any real type, (n, h, w); a tensor, or images in files.
+        target: objects (n, p, q), uint8 in 0..255 or floats in [0, 1]; of any other size.
         diffuser: number of the diffuser of each pair, (n,).
         parameters: what else is known of each pair, such as its object's number or its distance, each (n,).
     Raises:
@@ -37,8 +40,8 @@ class Pairs:
     """
 
     name: str
-    speckle: Shaped[Tensor, "..."]
-    target: Shaped[Tensor, "..."]
+    speckle: Tensor | Frames
+    target: Tensor | Frames
     diffuser: Shaped[Tensor, "..."]
     parameters: Mapping[str, Tensor] = field(default_factory=dict)
 
@@ -47,15 +50,15 @@ class Pairs:
             raise InvalidValue(
                 f"split {self.name!r} holds no pairs. Check the counts and the selection in data.source."
             )
-        if self.speckle.ndim != 3 or self.speckle.shape != self.target.shape:
+        if self.speckle.ndim != 3 or self.target.ndim != 3 or len(self.speckle) != len(self.target):
             raise InvalidValue(
-                f"split {self.name!r}: speckle and target must be (n, h, w) of one shape, got "
+                f"split {self.name!r}: speckle and target must be (n, h, w) and as many, got "
                 f"{tuple(self.speckle.shape)} and {tuple(self.target.shape)}."
             )
-        if self.diffuser.shape != self.speckle.shape[:1]:
+        if tuple(self.diffuser.shape) != (len(self.speckle),):
             raise InvalidValue(f"split {self.name!r}: one diffuser number a pair is needed.")
         for name, values in self.parameters.items():
-            if values.shape != self.speckle.shape[:1]:
+            if tuple(values.shape) != (len(self.speckle),):
                 raise InvalidValue(f"split {self.name!r}: one value of {name!r} a pair is needed.")
 
     def __len__(self) -> int:
@@ -70,10 +73,61 @@ class Pairs:
         """Targets in [0, 1]."""
         return images(self.target[start:stop])
 
+    def part(self, rows: slice) -> "Pairs":
+        """Some of the pairs, without a copy."""
+        parameters = {name: values[rows] for name, values in self.parameters.items()}
+        speckle, target = (_part(images, rows) for images in (self.speckle, self.target))
+        return Pairs(self.name, speckle, target, self.diffuser[rows], parameters)
 
-def images(target: Shaped[Tensor, "n h w"]) -> Float[Tensor, "n 1 h w"]:
-    """Objects in [0, 1] with a channel axis, from uint8 in 0..255 or floats in [0, 1]."""
-    return (target.float() / 255 if target.dtype == torch.uint8 else target.float())[:, None]
+    def where(self, row: int) -> str:
+        """What messages call a pair: its place, and the file of its speckle where there is one."""
+        name = f"{self.name} pair {row}"
+        return f"{name} ({self.speckle.name(row)})" if isinstance(self.speckle, Frames) else name
+
+
+def _part(images: Tensor | Frames, rows: slice) -> Tensor | Frames:
+    return Selected(images, range(len(images))[rows]) if isinstance(images, Frames) else images[rows]
+
+
+class PreparedTargets(Frames):
+    """Objects after their preparation, made when they are asked for."""
+
+    def __init__(self, objects: Tensor | Frames, preparation: TargetPreparation) -> None:
+        self.objects, self.preparation = objects, preparation
+        self.size = preparation.result((objects.shape[1], objects.shape[2]))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number, height and width of the images [px]."""
+        return (len(self.objects), *self.size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Grey values in [0, 1]."""
+        return torch.float32
+
+    def read(self, rows: Sequence[int]) -> Float[Tensor, "b h w"]:
+        """Prepare some objects."""
+        return self.preparation(images(self.objects[list(rows)])[:, 0])
+
+    def name(self, row: int) -> str:
+        """File of an object."""
+        return self.objects.name(row) if isinstance(self.objects, Frames) else f"object {row}"
+
+    def fingerprint(self) -> str:
+        """The objects and what happens to them."""
+        objects = self.objects.fingerprint() if isinstance(self.objects, Frames) else describe(self.objects)
+        return digest("prepared", objects, describe(self.preparation))
+
+
+def with_targets(pairs: Pairs, preparation: TargetPreparation) -> Pairs:
+    """The same pairs with prepared objects: in memory where they are there already, else when they are read."""
+    if not preparation.changes:
+        return pairs
+    target: Tensor | Frames = PreparedTargets(pairs.target, preparation)
+    if isinstance(pairs.target, Tensor):
+        target = target[:]
+    return replace(pairs, target=target)
 
 
 class PairsDataset(Dataset[Sample]):
@@ -89,43 +143,60 @@ class PairsDataset(Dataset[Sample]):
         """The pairs of ``numbers``; the loader asks for whole batches."""
         index, pairs = torch.tensor(numbers) % len(self.pairs), self.pairs
         speckle, target, diffuser = (values[index] for values in (pairs.speckle, pairs.target, pairs.diffuser))
-        return prepared(self.preparation, speckle, images(target), index, diffuser)
+        return prepared(self.preparation, speckle, images(target), index, diffuser, pairs.where)
 
 
 def prepared(
     preparation: Preparation,
     speckle: Shaped[Tensor, "b h w"],
-    target: Float[Tensor, "b 1 h w"],
+    target: Float[Tensor, "b 1 p q"],
     index: Int[Tensor, " b"],
     diffuser: Int[Tensor, " b"],
+    where: Callable[[int], str],
 ) -> Sample:
     """Prepare the speckles of a batch and refuse values that would poison a training run.
 
+    Args:
+        preparation: of the speckles.
+        speckle: frames as they were recorded.
+        target: objects, prepared already.
+        index: number of each pair.
+        diffuser: number of its diffuser.
+        where: what messages call a pair.
     Raises:
         InvalidValue: if a speckle or a target is not finite or a target leaves [0, 1]; the pairs are named.
     """
-    batch: Sample = {"speckle": preparation(speckle[:, None]), "target": target, "index": index, "diffuser": diffuser}
+    with torch.no_grad():
+        frames = preparation(speckle[:, None])
+    batch: Sample = {"speckle": frames, "target": target, "index": index, "diffuser": diffuser}
     if speckle.device.type == "cpu":  # a check on a GPU would wait for it; there speckles are simulated
-        _refuse_poison(batch)
+        _refuse_poison(batch, where)
     return batch
 
 
-def _refuse_poison(batch: Sample) -> None:
+def _refuse_poison(batch: Sample, where: Callable[[int], str]) -> None:
+    def named(bad: Tensor) -> str:
+        return ", ".join(where(number) for number in batch["index"][bad].tolist())
+
     bad = ~batch["speckle"].isfinite().flatten(1).all(1)
     if bad.any():
         raise InvalidValue(
-            f"speckle of pair(s) {batch['index'][bad].tolist()} holds NaN or infinite values after preparation "
-            "(negative intensities under data.preparation.transform=sqrt give NaN too). Mend or leave out these frames."
+            f"the speckle of {named(bad)} holds NaN or infinite values after preparation (negative intensities under "
+            "data.preparation.transform=sqrt give NaN too). Mend or leave out these frames; "
+            "data.preparation.correction.background=0 sets negative values to 0."
         )
     target = batch["target"]
     bad = ~((target >= 0) & (target <= 1)).flatten(1).all(1)
     if bad.any():
         raise InvalidValue(
-            f"target of pair(s) {batch['index'][bad].tolist()} holds NaN or values outside [0, 1]. "
-            "Scale the objects to [0, 1] or give them as uint8."
+            f"the target of {named(bad)} holds NaN or values outside [0, 1]. Scale the objects to [0, 1] or give them "
+            "as uint8."
         )
 
 
 def whole(batch: Any) -> Any:
     """Return the batch unchanged: the dataset already batches."""
     return batch
+
+
+__all__ = ["Pairs", "PairsDataset", "PreparedTargets", "Sample", "images", "prepared", "whole", "with_targets"]

@@ -133,6 +133,11 @@ class SimulatedSpeckles(Source, Simulation):
         return settings | {"device": self.processor.type, "recipe": RECIPE}
 
     @property
+    def recorded(self) -> bool:
+        """The splits are drawn apart."""
+        return False
+
+    @property
     def processor(self) -> torch.device:
         """Where it is simulated."""
         gpu = self.device == "cuda" or (self.device == "auto" and torch.cuda.is_available())
@@ -174,7 +179,7 @@ class SimulatedSpeckles(Source, Simulation):
 
     def shown(self, train: Pairs) -> UInt8[Tensor, "n h w"]:
         """The objects of the training pairs: their targets, where the camera has the pixels of the grid."""
-        return train.target if self.camera.footprint == 1 else self.draw_objects("train", range(len(train)))
+        return train.target[:] if self.camera.footprint == 1 else self.draw_objects("train", range(len(train)))
 
     def simulate(
         self, split: str, numbers: Sequence[int], objects: UInt8[Tensor, "n h w"], device: torch.device

@@ -16,11 +16,26 @@ from spt.errors import InvalidValue
 class Source(ABC):
     """Where pairs come from: a simulation, a file, the measurements of a laboratory.
 
-    A new source defines ``size`` and ``load``. The rest has a default.
+    A new source defines ``load``, and ``size`` or both ``frame_size`` and ``object_size``. The rest has a default.
     """
 
     size: int
-    """Side of speckles and objects [px]."""
+    """Side of speckles and objects [px], where both are squares of one size."""
+
+    @property
+    def frame_size(self) -> tuple[int, int]:
+        """Height and width of the recorded speckles [px]; known before anything is loaded."""
+        return self.size, self.size
+
+    @property
+    def object_size(self) -> tuple[int, int]:
+        """Height and width of the objects [px], before their preparation."""
+        return self.frame_size
+
+    @property
+    def recorded(self) -> bool:
+        """Whether somebody divided recorded pairs, so that their splits are checked for leaks."""
+        return True
 
     @abstractmethod
     def load(self) -> dict[str, Pairs]:

@@ -7,7 +7,7 @@ from spt.errors import InvalidValue
 SPLITS = ("train", "val_seen", "val_class", "val_unseen")
 """Splits of a simulated set, in the order of their numbers."""
 
-PURPOSES = ("object", "medium", "noise", "order")
+PURPOSES = ("object", "medium", "noise", "order", "augmentation")
 
 
 def stream(seed: int, purpose: str, number: int, split: str = "train") -> np.random.Generator:
@@ -17,7 +17,7 @@ def stream(seed: int, purpose: str, number: int, split: str = "train") -> np.ran
 
     Args:
         seed: of the whole set, or of the run.
-        purpose: ``object``, ``medium``, ``noise`` of a pair, or ``order`` of an epoch.
+        purpose: ``object``, ``medium``, ``noise`` or ``augmentation`` of a pair, or ``order`` of an epoch.
         number: of the object, medium, pair or epoch.
         split: in which it is numbered; the media of all splits are numbered together, and so are the epochs.
     Raises:

@@ -6,7 +6,6 @@ import logging
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +15,15 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-from spt.evaluation.baselines import BASELINES, Baseline
+from spt.evaluation.baselines import BASELINES, PIXELS, Baseline
+from spt.evaluation.prepared_rows import parts
 from spt.evaluation.scores import Scores, image_scores, summarise
 from spt.files import atomic
 from spt.metrics import METRICS
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Raise this when a baseline or a metric gives other numbers: older files are then not read."""
 
 ImageScores = dict[str, dict[str, Float[Tensor, " n"]]]
@@ -48,7 +48,7 @@ def score_baselines(
     """
     if len(train) > most_pairs:
         log.info("Baselines use the first %d of %d training pairs (baseline_pairs).", most_pairs, len(train))
-        train = part_of(train, slice(most_pairs))
+        train = train.part(slice(most_pairs))
     files: dict[str, Path] = {}
     if cache is not None:
         known = _digest(train)
@@ -64,12 +64,6 @@ def score_baselines(
         name: {baseline: summarise(each, pairs, baseline) for baseline, each in values[name].items()}
         for name, pairs in splits.items()
     }
-
-
-def part_of(pairs: Pairs, part: slice) -> Pairs:
-    """Some of the pairs, without a copy."""
-    parameters = {name: values[part] for name, values in pairs.parameters.items()}
-    return Pairs(pairs.name, pairs.speckle[part], pairs.target[part], pairs.diffuser[part], parameters)
 
 
 def score_images(baseline: Baseline, pairs: Pairs) -> dict[str, Float[Tensor, " n"]]:
@@ -100,15 +94,15 @@ def _digest(pairs: Pairs) -> str:
     """Hash of all speckles and targets, with their shapes and types."""
     digest = hashlib.blake2b(digest_size=16)
     for images in (pairs.speckle, pairs.target):
-        array = np.ascontiguousarray(images.cpu().numpy())
-        digest.update(f"{array.dtype.str} {array.shape}".encode())
-        digest.update(array.data.cast("B"))
+        digest.update(f"{images.dtype} {tuple(images.shape)}".encode())
+        for part in parts(images, PIXELS):
+            digest.update(np.ascontiguousarray(images[part].cpu().numpy()).data.cast("B"))
     return digest.hexdigest()
 
 
 def _file_name(train: str, pairs: Pairs, preparation: Preparation) -> str:
     """Named by a hash of everything that decides the scores."""
-    settings = [VERSION, train, _digest(pairs), type(preparation).__name__, asdict(preparation)]
+    settings = [VERSION, train, _digest(pairs), type(preparation).__name__, preparation.settings()]
     text = json.dumps([*settings, list(BASELINES), list(METRICS)], sort_keys=True)
     return f"baselines-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz"
 

@@ -15,6 +15,7 @@ from spt.data.preparation import Preparation
 from spt.evaluation.linear_ridge import LinearRidge
 from spt.evaluation.prepared_rows import PreparedRows, mean_of, parts, products
 from spt.metrics import filter_gaussian, pcc
+from spt.optics.resampling import resized
 
 Baseline = Callable[[Pairs], Iterator[Float[Tensor, "b 1 h w"]]]
 """From the pairs of a split to their images, in order, block by block."""
@@ -26,25 +27,28 @@ PIXELS = 2**22
 
 
 class RawSpeckle:
-    """The speckle itself, divided by its maximum."""
+    """The speckle itself, on the grid of the objects, divided by its maximum."""
 
     def __init__(self, train: Pairs, preparation: Preparation) -> None:
-        pass
+        self.preparation = preparation
 
     def __call__(self, pairs: Pairs) -> Iterator[Float[Tensor, "b 1 h w"]]:
         """Yield the images."""
-        return (stretch(pairs.speckle[part, None]) for part in parts(pairs.speckle, PIXELS))
+        return (on_object_grid(self.preparation, pairs, part) for part in parts(pairs.speckle, PIXELS))
 
 
 class BestBlur:
     """The speckle blurred by the Gaussian whose images correlate best with the targets of the first training pairs."""
 
     def __init__(self, train: Pairs, preparation: Preparation) -> None:
-        self.sigma = best_blur(train.speckle[:BLUR_PAIRS], train.images(0, BLUR_PAIRS))
+        self.preparation = preparation
+        speckle = torch.cat([on_object_grid(preparation, train, p) for p in parts(train.speckle[:BLUR_PAIRS], PIXELS)])
+        self.sigma = best_blur(speckle, train.images(0, BLUR_PAIRS))
 
     def __call__(self, pairs: Pairs) -> Iterator[Float[Tensor, "b 1 h w"]]:
         """Yield the images."""
-        return (gaussian_blur(stretch(pairs.speckle[p, None]), self.sigma) for p in parts(pairs.speckle, PIXELS))
+        for part in parts(pairs.speckle, PIXELS):
+            yield gaussian_blur(on_object_grid(self.preparation, pairs, part), self.sigma)
 
 
 class MeanImage:
@@ -85,6 +89,12 @@ BASELINES: dict[str, Callable[[Pairs, Preparation], Baseline]] = {
 """Name to what fits it: called with the training pairs and the network's own input preparation."""
 
 
+def on_object_grid(preparation: Preparation, pairs: Pairs, part: slice) -> Float[Tensor, "n 1 p q"]:
+    """Corrected speckles as images of the objects' size, each divided by its maximum."""
+    light = preparation.light(pairs.speckle[part][:, None])
+    return stretch(resized(light, (pairs.target.shape[1], pairs.target.shape[2])))
+
+
 def stretch(image: Shaped[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 h w"]:
     """Divide every image by its maximum."""
     image = image.float()
@@ -97,11 +107,11 @@ def gaussian_blur(image: Float[Tensor, "n 1 h w"], sigma: float) -> Float[Tensor
     return stretch(filter_gaussian(F.pad(image, (radius,) * 4, "replicate"), sigma, radius))
 
 
-def best_blur(speckle: Shaped[Tensor, "n h w"], target: Float[Tensor, "n 1 h w"]) -> float:
+def best_blur(speckle: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"]) -> float:
     """The Gaussian width [px] whose blurred speckles correlate best with the targets, in the mean over images."""
     scores = {}
     for sigma in BLUR_SIGMAS:
-        blurred = ((gaussian_blur(stretch(speckle[p, None]), sigma), target[p]) for p in parts(speckle, PIXELS))
+        blurred = ((gaussian_blur(speckle[p], sigma), target[p]) for p in parts(speckle, PIXELS))
         scores[sigma] = torch.cat([pcc(images, truth) for images, truth in blurred]).mean().item()
     return max(scores, key=lambda sigma: scores[sigma])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from torch import Tensor
 
 from spt.files import atomic
@@ -16,7 +16,7 @@ TILE = 128
 GAP = 4
 HEADER = 44
 
-RGB = UInt8[np.ndarray, "rows columns 3"]
+RGB = UInt8[np.ndarray, "_ _ 3"]
 
 
 def contact_sheet(
@@ -48,7 +48,7 @@ def contact_sheet(
     for i in range(len(speckle)):
         x, y = i % across * block, HEADER + i // across * step
         for k, tile in enumerate(tiles(speckle[i], pred[i, 0], target[i, 0])):
-            image = Image.fromarray(tile).resize((TILE, TILE), Image.Resampling.NEAREST)
+            image = ImageOps.contain(Image.fromarray(tile), (TILE, TILE), Image.Resampling.NEAREST)
             sheet.paste(image, (x + k * step, y))
         score = f"{scores[i]:.2f}" if pred[i].isfinite().all() else "NaN"
         draw.text((x + step + 3, y + 2), score, "yellow", small)
@@ -56,7 +56,7 @@ def contact_sheet(
 
 
 def tiles(
-    speckle: Shaped[Tensor, "h w"], pred: Float[Tensor, "h w"], target: Float[Tensor, "h w"]
+    speckle: Shaped[Tensor, "h w"], pred: Float[Tensor, "p q"], target: Float[Tensor, "p q"]
 ) -> tuple[RGB, RGB, RGB, RGB]:
     """Colour the four pictures of one sample."""
     light = speckle.float()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
 from spt.heads import Head
+from spt.optics.resampling import resized
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Predictor:
         batch_size: frames of a batch.
         precision: makes the context in which the network runs, such as autocast. Frames get the type of the network's
             weights, so that a network in float32 without a context runs in float32.
+        object_size: height and width of the images [px]; None where they have the size of the network's input.
     """
 
     model: nn.Module
@@ -31,14 +33,16 @@ class Predictor:
     preparation: Preparation
     batch_size: int = 16
     precision: Callable[[], AbstractContextManager[object]] = nullcontext
+    object_size: tuple[int, int] | None = None
 
     @torch.no_grad()
-    def __call__(self, speckle: Tensor) -> tuple[Tensor, Float[Tensor, "b 1 h w"]]:
+    def __call__(self, speckle: Tensor) -> tuple[Tensor, Float[Tensor, "b 1 p q"]]:
         """Logits and images in [0, 1] of a batch of stored frames (b, h, w), as float32 on the CPU."""
         weight = next((p for p in self.model.parameters() if p.is_floating_point()), torch.zeros(0))
         frames = self.preparation(speckle[:, None]).to(weight.device, weight.dtype)
         with self.precision():
             logits = self.model(frames)
+            logits = logits if self.object_size is None else resized(logits, self.object_size)
             images = self.head.decode(logits)
         return logits.float().cpu(), images.float().cpu()
 

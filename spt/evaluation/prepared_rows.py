@@ -1,11 +1,14 @@
 """Prepared frames as rows of pixels, a block at a time: 6,000 frames of 512 px would fill 6 GB as float32."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float, Float64
 from torch import Tensor
+
+from spt.data.files.frames import Frames
 
 LARGE, SMALL, PIECE = 3 * 2**26, 2**24, 2**21
 """Pixels of a large block (800 MB as float32), of a small block, and of the frames that are prepared at once."""
@@ -23,7 +26,7 @@ class PreparedRows:
         prepare: from frames (b, 1, h, w) to rows (b, d).
     """
 
-    speckle: Shaped[Tensor, "n h w"]
+    speckle: Tensor | Frames
     prepare: Callable[[Tensor], Tensor]
 
     def __len__(self) -> int:
@@ -32,21 +35,24 @@ class PreparedRows:
     @property
     def width(self) -> int:
         """Pixels of a row, d."""
-        return self.prepare(self.speckle[:1, None]).shape[1]
+        return self.prepare(self.speckle[:1][:, None]).shape[1]
 
     def block(self, start: int, stop: int) -> Float[Tensor, "b d"]:
         """Rows ``start`` to ``stop - 1``."""
         stop = min(stop, len(self))
         rows = torch.empty(stop - start, self.width)
-        for part in parts(self.speckle[start:stop], PIECE):
-            rows[part] = self.prepare(self.speckle[start:stop][part, None])
+        for part in parts(self.speckle, PIECE, start):
+            last = min(part.stop, stop)
+            rows[part.start - start : last - start] = self.prepare(self.speckle[part.start : last][:, None])
+            if last == stop:
+                break
         return rows
 
 
-def parts(images: Shaped[Tensor, "n h w"], pixels: int) -> Iterator[slice]:
-    """Cut images into parts of at most ``pixels`` pixels, and of at least one image."""
-    step = max(1, pixels // images[0].numel())
-    for start in range(0, len(images), step):
+def parts(images: Tensor | Frames, pixels: int, first: int = 0) -> Iterator[slice]:
+    """Cut images from number ``first`` on into parts of at most ``pixels`` pixels, and of at least one image."""
+    step = max(1, pixels // math.prod(images.shape[1:]))
+    for start in range(first, len(images), step):
         yield slice(start, min(start + step, len(images)))
 
 
@@ -56,10 +62,7 @@ def products(first: PreparedRows, second: PreparedRows) -> Float64[Tensor, "m n"
     out = torch.empty(len(first), len(second), dtype=torch.float64)
     for large in parts(first.speckle, LARGE):
         rows = first.block(large.start, large.stop)
-        rest = second.speckle[large.start :] if same else second.speckle
-        for small in parts(rest, SMALL):
-            start = small.start + (large.start if same else 0)
-            others = slice(start, start + small.stop - small.start)
+        for others in parts(second.speckle, SMALL, large.start if same else 0):
             values = _product(rows, second.block(others.start, others.stop))
             out[large, others] = values
             if same:

@@ -21,14 +21,29 @@ def area_resampled(images: Float[Tensor, "*b h w"], pixel: float, rows: int, col
         return down @ images @ across.T
 
 
-def resized(images: Float[Tensor, "b h h"], size: int) -> Float[Tensor, "b n n"]:
-    """Square images on ``size`` px: area means where that is fewer, bilinear where it is more; never negative."""
-    samples = images.shape[-1]
-    if size == samples:
+def resized(images: Float[Tensor, "*b h w"], size: int | tuple[int, int]) -> Float[Tensor, "*b p q"]:
+    """Images on ``size`` px, a side or (height, width): area means where that is fewer, bilinear where it is more.
+
+    Never negative for images that are not. Matrix products, so that the gradient is the same in every run on a GPU.
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if (rows, columns) == tuple(images.shape[-2:]):
         return images
-    if size < samples:
-        return area_resampled(images, samples / size, size, size)
-    return F.interpolate(images[:, None], (size, size), mode="bilinear", align_corners=False)[:, 0]
+    down, across = _weights(images.shape[-2], rows).to(images), _weights(images.shape[-1], columns).to(images)
+    with full_precision():
+        return down @ images @ across.T
+
+
+def _weights(samples: int, pixels: int) -> Float[Tensor, "p s"]:
+    return _overlap(samples, pixels, samples / pixels) if pixels <= samples else _bilinear(samples, pixels)
+
+
+@lru_cache(maxsize=16)
+def _bilinear(samples: int, pixels: int) -> Float[Tensor, "p s"]:
+    """Linear interpolation between the middles of samples; beyond the outermost ones their value goes on."""
+    with torch.inference_mode(False):
+        eye = torch.eye(samples, dtype=torch.float64)
+        return F.interpolate(eye[None], pixels, mode="linear", align_corners=False)[0].T.contiguous()
 
 
 @lru_cache(maxsize=16)

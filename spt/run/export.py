@@ -14,21 +14,25 @@ from spt.data.preparation import Preparation
 from spt.errors import InvalidValue, UserError
 from spt.files import atomic
 from spt.heads import Head
+from spt.optics.resampling import resized
 
 TOLERANCE = 1e-4
 OPSET = 20
 
 
 class Reconstruction(nn.Module):
-    """Preparation, network and head as one module: measured speckle (b, 1, h, w) to image (b, 1, h, w) in [0, 1]."""
+    """Preparation, network and head as one module: measured speckle (b, 1, h, w) to image (b, 1, p, q) in [0, 1]."""
 
-    def __init__(self, model: nn.Module, head: Head, preparation: Preparation) -> None:
+    def __init__(
+        self, model: nn.Module, head: Head, preparation: Preparation, object_size: tuple[int, int] | None = None
+    ) -> None:
         super().__init__()
-        self.model, self.head, self.preparation = model, head, preparation
+        self.model, self.head, self.preparation, self.object_size = model, head, preparation, object_size
 
-    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 p q"]:
         """Reconstruct."""
-        return self.head.decode(self.model(self.preparation(speckle)))
+        logits = self.model(self.preparation(speckle))
+        return self.head.decode(logits if self.object_size is None else resized(logits, self.object_size))
 
 
 def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, form: str) -> float:

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.datamodule import SpeckleDataModule
+from spt.data.preparation.geometry import same_aspect
 from spt.errors import InvalidValue
 from spt.heads import Head
 from spt.losses import check_head, minimum_size
@@ -47,8 +48,9 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     model: nn.Module = build(config.model)
     data: SpeckleDataModule = build(config.data)
     loss: nn.Module = build(config.loss)
-    check_model(model, data.source.size, head.channels, data.batch_size)
-    check_loss(loss, head, data.source.size)
+    check_sizes(data.input_size, data.object_size)
+    check_model(model, data.input_size, head.channels, data.batch_size)
+    check_loss(loss, head, data.object_size)
     if new and config.weights:
         load_weights(model, Path(config.weights).expanduser(), data.preparation)
     if new and config.output_prior not in (None, "data"):
@@ -58,7 +60,21 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     return parts
 
 
-def check_model(model: nn.Module, size: int, channels: int, batch_size: int = 2) -> None:
+def check_sizes(speckle: tuple[int, int], image: tuple[int, int]) -> None:
+    """Refuse an object whose shape is not that of the network's input: its image would be squeezed.
+
+    Raises:
+        InvalidValue: naming the settings that decide.
+    """
+    if not same_aspect(speckle, image):
+        raise InvalidValue(
+            f"the network's image has the size of its input, {speckle[0]}x{speckle[1]} px, and the objects have "
+            f"{image[0]}x{image[1]} px: another ratio of height to width. Crop one of them: "
+            "data.preparation.geometry.crop=[height,width] or data.preparation.target.crop=[height,width]."
+        )
+
+
+def check_model(model: nn.Module, size: tuple[int, int], channels: int, batch_size: int = 2) -> None:
     """Run the network once on empty images: a size that it does not take is refused before any data are made.
 
     A batch of one is tried in training mode too, where a BatchNorm needs more than one value a channel.
@@ -68,19 +84,19 @@ def check_model(model: nn.Module, size: int, channels: int, batch_size: int = 2)
             as it is.
     """
     copied = copy.deepcopy(model)  # a pass in training mode changes BatchNorm's statistics
-    image = torch.zeros(1, 1, size, size)
+    image = torch.zeros(1, 1, *size)
     with torch.no_grad():
         logits = copied.eval()(image)
         if batch_size == 1:
             copied.train()(image)
-    if logits.shape != (1, channels, size, size):
+    if logits.shape != (1, channels, *size):
         raise InvalidValue(
-            f"the network maps (1, 1, {size}, {size}) to {tuple(logits.shape)}, but the head expects "
-            f"(1, {channels}, {size}, {size}). Set model.out_channels=${{head.channels}}."
+            f"the network maps (1, 1, {size[0]}, {size[1]}) to {tuple(logits.shape)}, but the head expects "
+            f"(1, {channels}, {size[0]}, {size[1]}). Set model.out_channels=${{head.channels}}."
         )
 
 
-def check_loss(loss: nn.Module, head: Head, size: int) -> None:
+def check_loss(loss: nn.Module, head: Head, size: tuple[int, int]) -> None:
     """Refuse a loss that reads the channels in another way than the head, or needs larger images.
 
     Raises:
@@ -88,8 +104,10 @@ def check_loss(loss: nn.Module, head: Head, size: int) -> None:
     """
     check_head(loss, head)
     needed = max(minimum_size(loss), SSIM_WINDOW)
-    if size < needed:
-        raise InvalidValue(f"images of {size} px are smaller than the window of SSIM. Use {needed} px or more.")
+    if min(size) < needed:
+        raise InvalidValue(
+            f"images of {size[0]}x{size[1]} px are smaller than the window of SSIM. Use {needed} px or more."
+        )
 
 
 def check_schedule(parts: Parts) -> None:

@@ -45,7 +45,7 @@ def evaluate_best(config: DictConfig, folder: RunFolder, parts: Parts, trainer: 
         network = parts.model.to(trainer.strategy.root_device)
         bins = next((diagrams.bins for diagrams in callbacks_of(trainer, ReliabilityDiagrams)), BINS)
         result = evaluate(
-            Predictor(network, head, data.preparation, data.batch_size, context),
+            Predictor(network, head, data.preparation, data.batch_size, context, data.object_size),
             data.splits,
             ResultFiles(folder.metrics, folder.report, folder.figures),
             run_facts(folder, parts, trainer, began),

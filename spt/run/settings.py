@@ -30,6 +30,7 @@ class TrainConfig:
     compile: bool = MISSING
     activation_checkpointing: bool = MISSING
     weights: str | None = MISSING
+    leaks: str = MISSING
     baseline_pairs: int = MISSING
     cache: str = MISSING
     output_prior: int | float | str | None = MISSING
@@ -79,6 +80,21 @@ class ComplexityConfig:
 
 
 @dataclass
+class PredictConfig:
+    """What `configs/predict.yaml` may hold."""
+
+    run: str | None = MISSING
+    input: str | None = MISSING
+    out: str | None = MISSING
+    format: str = MISSING
+    average: int = MISSING
+    batch_size: int = MISSING
+    device: str = MISSING
+    colour: Any = MISSING
+    axes: str | None = MISSING
+
+
+@dataclass
 class InspectSpeckleConfig:
     """What `configs/inspect_speckle.yaml` may hold."""
 
@@ -86,6 +102,7 @@ class InspectSpeckleConfig:
     split: str = MISSING
     limit: int = MISSING
     frames: str | None = MISSING
+    files: dict[str, Any] = MISSING
     pitch: float | None = MISSING
     out: str = MISSING
     limits: dict[str, Any] = MISSING
@@ -107,6 +124,7 @@ for name, schema in {
     "complexity_schema": ComplexityConfig,
     "export_schema": ExportConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,
+    "predict_schema": PredictConfig,
     "simulate_schema": SimulateConfig,
 }.items():
     ConfigStore.instance().store(name=name, node=schema)

@@ -11,6 +11,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 from torch import nn
 
+from spt.data.leaks import check_choice, check_leaks
 from spt.errors import InvalidValue
 from spt.run.building import build
 from spt.run.folder import RunFolder
@@ -86,8 +87,9 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
     torch.set_float32_matmul_precision("high")
     quiet_lightning()
     seed_everything(config.seed)
+    check_choice(config.leaks)
     parts = build_parts(config, new)
-    trainer = build_trainer(config, folder, parts.data.source.size)
+    trainer = build_trainer(config, folder, parts.data.input_size)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
     return Prepared(config, folder, parts, trainer, began)
 
@@ -105,15 +107,20 @@ def load_data(prepared: Prepared) -> list[str]:
     """Make and read the data; return the splits that validation watches.
 
     Raises:
-        UserError: if they cannot be made, or the monitored value is of none of these splits.
+        UserError: if they cannot be made, their splits share pairs or objects, or the monitored value is of none
+            of these splits.
     """
     data, config = prepared.parts.data, prepared.config
     data.prepare_data()
     data.setup()
+    if data.source.recorded:
+        check_leaks(data.splits, config.leaks)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
+    described = data.preparation.describe(data.source.frame_size)
+    log.info("Speckle: %s. Image: %dx%d px.", described, *data.object_size)
     return splits
 
 
@@ -138,8 +145,8 @@ def connect(prepared: Prepared, splits: list[str]) -> SpeckleModule:
         parts.optimizer,
         parts.scheduler,
         splits,
-        data.preparation,
-        data.source.size,
+        data.object_size,
+        data.facts(),
     )
 
 
@@ -154,7 +161,7 @@ def prepare_model(model: nn.Module, config: DictConfig) -> nn.Module:
     return model
 
 
-def build_trainer(config: DictConfig, folder: RunFolder, size: int) -> Trainer:
+def build_trainer(config: DictConfig, folder: RunFolder, size: tuple[int, int]) -> Trainer:
     """The configured trainer, with the configured callbacks and loggers and those that every run has.
 
     Raises:

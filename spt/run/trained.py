@@ -1,40 +1,106 @@
-"""A trained network from its run folder."""
+"""A trained network from its run folder: speckles in, images out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
+import numpy as np
+import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
+from spt.data.appearance import Ranges
 from spt.data.preparation import Preparation
-from spt.errors import MissingFile
+from spt.errors import InvalidType, InvalidValue, MissingFile
+from spt.evaluation.predict import Predictor
 from spt.heads import Head
 from spt.run.building import build
 from spt.run.folder import RunFolder
 from spt.run.trust import trusted
 from spt.training.initial import load_weights
 
+Array = TypeVar("Array", np.ndarray, Tensor)
+
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run folder holds, in evaluation mode on the CPU; the data that it was trained on are not needed."""
+    """What a run folder holds, in evaluation mode; the data that it was trained on are not needed.
+
+    Args:
+        config: of the run.
+        folder: of the run.
+        model: the network with the weights of its best epoch.
+        head: what its channels mean.
+        preparation: what happens to a frame first, with what it found in the training frames.
+        frame_size: height and width of the frames [px].
+        object_size: height and width of the images [px].
+        appearance: range of mean, brightest pixel, contrast and grain size of the training frames; empty where an
+            older run did not record it.
+    """
 
     config: DictConfig
     folder: RunFolder
     model: nn.Module
     head: Head
     preparation: Preparation
-    size: int
+    frame_size: tuple[int, int]
+    object_size: tuple[int, int]
+    appearance: Ranges
+
+    def __call__(self, frames: Array, batch_size: int = 16) -> Array:
+        """Reconstruct the objects behind recorded speckles.
+
+        Args:
+            frames: (h, w), (n, h, w) or (n, 1, h, w), as the camera gives them, of any real type.
+            batch_size: frames that pass the network together.
+        Returns:
+            Images in [0, 1], float32, with the axes of ``frames``, as an array of the same library.
+        Raises:
+            InvalidType: if the frames are no real numbers.
+            InvalidValue: if they have another size than the training frames, or hold values that no camera records.
+        """
+        speckle = self._checked(_tensor(frames))
+        predict = Predictor(self.model, self.head, self.preparation, object_size=self.object_size)
+        images = torch.cat([predict(part)[1] for part in speckle.split(batch_size)])
+        if not images.isfinite().all():
+            bad = (~images.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
+            raise InvalidValue(f"the images of frames {bad[:5]} hold NaN or infinity. Mend or leave out these frames.")
+        shaped = images.reshape(*frames.shape[:-2], *self.object_size)
+        return shaped.numpy() if isinstance(frames, np.ndarray) else shaped
+
+    def _checked(self, frames: Tensor) -> Tensor:
+        if not isinstance(frames, Tensor) or frames.dtype.is_complex or frames.dtype == torch.bool:
+            kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
+            raise InvalidType(f"frames must be real numbers in a numpy array or a tensor, got {kind}.")
+        shape = tuple(frames.shape)
+        if frames.ndim not in (2, 3, 4) or (frames.ndim == 4 and shape[1] != 1) or 0 in shape:
+            raise InvalidValue(f"frames must have the shape (h, w), (n, h, w) or (n, 1, h, w), got {shape}.")
+        if shape[-2:] != self.frame_size:
+            raise InvalidValue(
+                f"frames of {shape[-2]}x{shape[-1]} px, but the network was trained on frames of "
+                f"{self.frame_size[0]}x{self.frame_size[1]} px. Record or crop them as those of the training."
+            )
+        speckle = frames.detach().reshape(-1, *shape[-2:]).cpu()
+        if speckle.dtype.is_floating_point:
+            bad = ~(speckle.isfinite() & ((speckle >= 0) | (self.preparation.transform == "none"))).flatten(1).all(1)
+            if bad.any():
+                raise InvalidValue(
+                    f"frames {bad.nonzero().flatten().tolist()[:5]} hold NaN, infinity or negative intensities. Mend "
+                    "or leave out these frames."
+                )
+        return speckle
 
 
-def open_trained(path: Path) -> Trained:
+def open_trained(path: Path, device: str = "cpu") -> Trained:
     """Rebuild the network of a run and load its best epoch.
 
     Args:
         path: the run folder.
+        device: where the network works; the run may have been trained on another one.
     Raises:
         MissingFile: if the folder is no run with a best epoch.
-        InvalidValue: if its configuration is not trusted, or its weights do not fit.
+        InvalidValue: if its configuration is not trusted, its weights do not fit, or there is no such device.
     """
     folder = RunFolder(path.expanduser())
     for needed in (folder.config, folder.best):
@@ -46,4 +112,24 @@ def open_trained(path: Path) -> Trained:
     model: nn.Module = build(config.model)
     saved = load_weights(model, folder.best)
     preparation = build(config.data.preparation)
-    return Trained(config, folder, model.eval(), build(config.head), preparation, int(saved["size"]))
+    preparation.load_fitted(saved.get("fitted", {}))
+    frame, objects = (_size(saved, name) for name in ("frame_size", "object_size"))
+    try:
+        model = model.eval().to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidValue(f"device={device}: {str(error).splitlines()[0]} Choose cpu, cuda or mps.") from error
+    head: Head = build(config.head)
+    return Trained(config, folder, model, head, preparation, frame, objects, saved.get("appearance", {}))
+
+
+def _size(saved: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Height and width; before version 0.3 a checkpoint held the side of squares."""
+    height, width = saved[name] if name in saved else [saved["size"]] * 2
+    return int(height), int(width)
+
+
+def _tensor(frames: Any) -> Any:
+    """A numpy array in the byte order of this machine, as a tensor; anything else as it is."""
+    if not isinstance(frames, np.ndarray):
+        return frames
+    return torch.from_numpy(np.ascontiguousarray(frames.astype(frames.dtype.newbyteorder("="), copy=False)))

@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ class ModelGraph(Callback):
         was_training = pl_module.training
         pl_module.eval()
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _any_algorithm():
                 # The size checks are constants of the one traced sample, as intended.
                 warnings.simplefilter("ignore", torch.jit.TracerWarning)
                 warnings.simplefilter("ignore", FutureWarning)
@@ -162,3 +163,15 @@ class ModelGraph(Callback):
         except RuntimeError as error:
             log.warning("No model graph in TensorBoard: %s", str(error).splitlines()[0])
         pl_module.train(was_training)
+
+
+@contextmanager
+def _any_algorithm() -> Iterator[None]:
+    """Allow algorithms that are not deterministic: torch cannot trace its deterministic upsampling on a GPU."""
+    before = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(False)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warn_only)

@@ -1,7 +1,6 @@
 """What a network knows before the first step: weights of a checkpoint, the prior in its last bias."""
 
 import pickle
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import nn
 
 from spt.data.preparation import Preparation
+from spt.data.settings import flatten
 from spt.errors import InvalidValue, MissingFile
 from spt.heads import Head
 
@@ -57,10 +57,12 @@ def load_weights(model: nn.Module, path: Path, preparation: Preparation | None =
             f"{path} does not hold the weights of this {type(model).__name__}: {' '.join(first)[:300]} "
             "Choose the model=… and its values that the file was made with."
         ) from error
-    theirs = saved.get("preparation")
-    if preparation is not None and theirs is not None and theirs != asdict(preparation):
-        settings = " ".join(f"data.preparation.{name}={value}" for name, value in theirs.items())
-        raise InvalidValue(f"{path} was trained on frames that were prepared otherwise. Set {settings}.")
+    if preparation is not None and "preparation" in saved:
+        theirs, ours = (dict(flatten(each)) for each in (saved["preparation"], preparation.settings()))
+        other = {name: value for name, value in theirs.items() if value != ours.get(name) and "target." not in name}
+        if other:
+            settings = " ".join(f"data.preparation.{name}={value}" for name, value in other.items())
+            raise InvalidValue(f"{path} was trained on frames that were prepared otherwise. Set {settings}.")
     return saved
 
 

@@ -1,7 +1,6 @@
 """The one LightningModule: it connects model, loss, head, metrics, optimizer and scheduler, and nothing more."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jaxtyping import Float
@@ -12,9 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.pairs import Sample
-from spt.data.preparation import Preparation
 from spt.heads import Head
 from spt.metrics import PerImageMetrics
+from spt.optics.resampling import resized
 from spt.training.schedules import parameter_groups, total_steps
 
 
@@ -28,8 +27,8 @@ class SpeckleModule(LightningModule):
         optimizer: called with parameter groups.
         scheduler: called with (optimizer, total_steps).
         splits: names of the validation loaders, in their order.
-        preparation: of the speckles; it goes into every checkpoint, since the weights are of use with it alone.
-        size: side of the speckles [px]; goes into every checkpoint too.
+        object_size: height and width of the objects, which the logits are brought to [px].
+        facts: plain values and tensors that go into every checkpoint, such as the preparation of the speckles.
     """
 
     def __init__(
@@ -40,30 +39,34 @@ class SpeckleModule(LightningModule):
         optimizer: Callable[[list[dict[str, Any]]], Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler],
         splits: Sequence[str],
-        preparation: Preparation,
-        size: int,
+        object_size: tuple[int, int],
+        facts: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.model, self.loss, self.head = model, loss, head
         self.optimizer, self.scheduler, self.splits = optimizer, scheduler, list(splits)
-        self.preparation, self.size = preparation, size
+        self.object_size, self.facts = object_size, dict(facts)
         self.configured_groups: list[dict[str, Any]] = []
         self.scores = nn.ModuleDict({split: PerImageMetrics() for split in splits})
 
-    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 h w"]:
+    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 p q"]:
         """Reconstruct images in [0, 1] from prepared speckles."""
-        return self.head.decode(self.model(speckle))
+        return self.head.decode(self.logits(speckle))
+
+    def logits(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
+        """The network's output, at the size of the objects."""
+        return resized(self.model(speckle), self.object_size)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """Return the loss of a batch."""
-        loss = self.loss(self.model(batch["speckle"]), self.head.encode(batch["target"]))
+        loss = self.loss(self.logits(batch["speckle"]), self.head.encode(batch["target"]))
         self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["speckle"]))
         return loss
 
-    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> Float[Tensor, "b 1 h w"]:
+    def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> Float[Tensor, "b 1 p q"]:
         """Collect metrics and loss of a batch of one split; return the images, for the callbacks."""
         split = self.splits[dataloader_idx]
-        logits, encoded = self.model(batch["speckle"]), self.head.encode(batch["target"])
+        logits, encoded = self.logits(batch["speckle"]), self.head.encode(batch["target"])
         loss = self.loss(logits, encoded)
         scores = self.scores[split]
         assert isinstance(scores, PerImageMetrics)
@@ -89,4 +92,4 @@ class SpeckleModule(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Write down what speckles the network was trained on."""
-        checkpoint |= {"preparation": asdict(self.preparation), "size": self.size}
+        checkpoint |= self.facts

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from spt.data.files import FileSettings
 from spt.data.frames import read_frames
 
 RNG = np.random.default_rng(0)
@@ -95,8 +96,8 @@ def refused(path, error, message):
 
 
 def test_what_is_not_there(tmp_path):
-    refused(tmp_path / "none", FileNotFoundError, f"{tmp_path / 'none'} is not there. Check frames=….")
-    refused(tmp_path, FileNotFoundError, f"{tmp_path} holds no .bmp, .png, .tif, .tiff, .npy, .npz file")
+    refused(tmp_path / "none", FileNotFoundError, f"{tmp_path / 'none'} is not there. Check the path.")
+    refused(tmp_path, FileNotFoundError, f"{tmp_path} holds no .png, .bmp, .jpg")
 
 
 def test_what_cannot_be_read(tmp_path):
@@ -108,16 +109,21 @@ def test_what_cannot_be_read(tmp_path):
 
 def test_what_is_no_frame(tmp_path):
     colour = saved(tmp_path, "a.png", np.zeros((8, 8, 3), np.uint8))
-    refused(colour, ValueError, "a.png is a colour picture (RGB). Save frames with one channel")
+    refused(colour, ValueError, "a.png is a colour image (3 channels), and one channel is needed. Set colour=luminance")
     field = saved(tmp_path, "b.npy", np.ones((2, 8, 8), np.complex64))
-    refused(
-        field, ValueError, "expected real frames (n, h, w), (n, h, w, 1) or (h, w), got complex64 of shape (2, 8, 8)"
-    )
-    volume = saved(tmp_path, "c.npy", np.ones((2, 8, 8, 3)))
-    refused(volume, ValueError, "got float64 of shape (2, 8, 8, 3)")
+    refused(field, ValueError, "b.npy holds complex numbers, and an image has real ones. Save what the camera sees")
+    volume = saved(tmp_path, "c.npy", np.ones((2, 8, 8, 5)))
+    refused(volume, ValueError, "c.npy has shape (2, 8, 8, 5), and no axis is one channel")
 
 
 def test_frames_of_different_sizes(tmp_path):
     saved(tmp_path, "1.npy", BYTES)
     saved(tmp_path, "2.npy", BYTES[:, :16])
-    refused(tmp_path, ValueError, "2.npy: frames of (16, 20) px, but 1.npy has (18, 20)")
+    refused(tmp_path, ValueError, "2.npy[0]: images of 16x20 px (torch.uint8), but")
+
+
+def test_an_array_of_a_file_and_settings(tmp_path):
+    np.savez(tmp_path / "a.npz", x=BYTES.transpose(1, 2, 0), y=BYTES)
+    assert np.array_equal(read_frames(f"{tmp_path}/a.npz:x", None, FileSettings(axes="hwn")), BYTES)
+    BYTES.tofile(tmp_path / "a.raw")
+    assert np.array_equal(read_frames(tmp_path / "a.raw", 2, FileSettings(dtype="u1", shape=(18, 20))), BYTES[[0, 2]])

@@ -1,6 +1,8 @@
-"""Sets on disk are read whole, or refused by name."""
+"""Sets on disk are opened at once and read when an image is asked for; what is wrong is named."""
 
 import fcntl
+import resource
+import time
 
 import h5py
 import numpy as np
@@ -9,6 +11,8 @@ import pytest
 from spt.data.hdf5 import SavedSpeckles
 from spt.data.hdf5_writer import write_set
 from spt.data.objects import SparseObjects
+from spt.data.pairs import PairsDataset
+from spt.data.preparation import Preparation
 from spt.data.simulated import SimulatedSpeckles
 from spt.errors import InvalidValue
 from spt.optics import Camera, RandomMatrixSetup
@@ -24,7 +28,7 @@ def test_every_split_is_read_with_what_is_known_of_it(source, tmp_path):
     write_set(tmp_path / "a.h5", source)
     saved = SavedSpeckles(str(tmp_path / "a.h5"))
     saved.prepare()
-    assert saved.size == 16
+    assert saved.frame_size == saved.object_size == (16, 16)
     splits = saved.load()
     assert {name: len(pairs) for name, pairs in splits.items()} == source.counts
     assert set(splits["train"].parameters) == {"object", "seed"}
@@ -58,9 +62,6 @@ def damage(path, how):
                 del file["train/speckle"]
             elif how == "without split":
                 del file["val_seen"]
-            elif how == "negative":
-                del file["train/speckle"]
-                file["train/speckle"] = -np.eye(16, dtype=np.float32)[None].repeat(5, 0)
             elif how == "unequal":
                 del file["train/object"]
                 file["train/object"] = np.arange(3)
@@ -85,32 +86,49 @@ def test_files_that_are_no_set_are_named(source, tmp_path, how, message):
         SavedSpeckles(str(path)).load()
 
 
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("unequal", "'train': one value of 'object' a pair is needed"),
-        (
-            "negative",
-            r"a.h5, train/speckle: frame\(s\) 0, 1, 2, 3, 4 .* hold NaN, infinity or negative",
-        ),
-    ],
-)
-def test_what_is_wrong_inside_a_set_is_named(source, tmp_path, how, message):
+def test_columns_of_another_length(source, tmp_path):
     write_set(tmp_path / "a.h5", source)
-    damage(tmp_path / "a.h5", how)
-    with pytest.raises(InvalidValue, match=message):
+    damage(tmp_path / "a.h5", "unequal")
+    with pytest.raises(InvalidValue, match="'train': one value of 'object' a pair is needed"):
         SavedSpeckles(str(tmp_path / "a.h5")).load()
 
 
-def test_a_set_larger_than_the_memory(source, tmp_path):
-    """A sparse file of 9 TiB takes no place on the disk."""
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf])
+def test_a_frame_that_no_camera_records_is_named_when_it_is_read(source, tmp_path, value):
     path = tmp_path / "a.h5"
     write_set(path, source)
     with h5py.File(path, "r+") as file:
         del file["train/speckle"]
-        file.create_dataset("train/speckle", (36864, 16384, 16384), np.uint8, chunks=(1, 64, 64))
-    with pytest.raises(InvalidValue, match=r"a.h5 holds 9216\.0 GiB, and this machine has .* Write a smaller set"):
-        SavedSpeckles(str(path)).load()
+        frames = np.ones((5, 16, 16), np.float32)
+        frames[3, 2, 1] = value
+        file["train/speckle"] = frames
+    speckle = SavedSpeckles(str(path)).load()["train"].speckle
+    assert speckle[[4, 0]].shape == (2, 16, 16)
+    with pytest.raises(
+        InvalidValue, match=r"a.h5:train/speckle\[3\] \(counted from 0\): the speckle holds NaN, infinity"
+    ):
+        speckle[[2, 3]]
+
+
+def test_a_set_of_tens_of_gigabytes_opens_at_once_and_gives_a_batch_in_a_small_memory(source, tmp_path):
+    """A file without written chunks takes no place on the disk: all frames but one are zeros."""
+    path = tmp_path / "a.h5"
+    write_set(path, source)
+    with h5py.File(path, "r+") as file:
+        for name in ("speckle", "target"):
+            del file[f"train/{name}"]
+            file.create_dataset(f"train/{name}", (500_000, 256, 256), np.uint8, chunks=(64, 256, 256))
+        file["train/speckle"][400_001] = 7
+        for name in ("diffuser", "object", "seed"):
+            del file[f"train/{name}"]
+            file[f"train/{name}"] = np.zeros(500_000, np.int64)
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    pairs = SavedSpeckles(str(path)).load()["train"]
+    data = PairsDataset(pairs, Preparation(transform="none", scale="none"))
+    batch = data.__getitems__([400_001, 3, 250_000, 499_999])
+    assert batch["speckle"].mean((1, 2, 3)).tolist() == [7, 0, 0, 0]
+    assert time.perf_counter() - start < 2
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB, of 65,536,000
 
 
 def test_a_set_that_is_open_elsewhere(source, tmp_path):

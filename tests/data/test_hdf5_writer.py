@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from conftest import in_memory
 from filelock import FileLock
 
 from spt.data.hdf5 import SavedSpeckles, read_set
@@ -40,7 +41,7 @@ def source(tmp_path):
 def whole(tmp_path_factory):
     """The set of ``source``, simulated without interruption."""
     cache = str(tmp_path_factory.mktemp("whole"))
-    return SimulatedSpeckles(SETUP, Camera(), SparseObjects(), 140, 66, 2, cache=cache).load()
+    return in_memory(SimulatedSpeckles(SETUP, Camera(), SparseObjects(), 140, 66, 2, cache=cache).load())
 
 
 @pytest.fixture(params=["fixed", "fresh"])
@@ -80,7 +81,7 @@ def same(first, second):
 def test_the_file_is_what_is_simulated_on_the_fly(either, tmp_path):
     """Bit by bit: the source's own simulation of every split in one piece."""
     write_set(tmp_path / "a.h5", either)
-    for split, pairs in read_set(tmp_path / "a.h5").items():
+    for split, pairs in in_memory(read_set(tmp_path / "a.h5")).items():
         numbers = range(len(pairs))
         found = either.simulate(split, numbers, either.draw_objects(split, numbers), either.processor)
         stored = {"speckle": pairs.speckle, "target": pairs.target, "diffuser": pairs.diffuser, **pairs.parameters}
@@ -106,7 +107,7 @@ def test_the_file_describes_itself(source, tmp_path):
     assert attributes["seed"] == 0
     assert attributes["torch_version"] == torch.__version__
     assert json.loads(attributes["settings"]) == source.settings()
-    assert SavedSpeckles(str(tmp_path / "a.h5")).size == 16
+    assert SavedSpeckles(str(tmp_path / "a.h5")).frame_size == (16, 16)
 
 
 @pytest.mark.parametrize("chunks", [0, 1, 3])
@@ -122,7 +123,7 @@ def test_an_interrupted_set_goes_on_to_the_same_bits(source, whole, tmp_path, mo
     write_set(path, replace(source))
     assert len(again) == 9 - chunks
     assert again[0] == calls[-1]
-    assert same(read_set(path), whole)
+    assert same(in_memory(read_set(path)), whole)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
@@ -172,7 +173,7 @@ def test_a_damaged_part_file_is_begun_again(source, whole, tmp_path, monkeypatch
     part.write_bytes(part.read_bytes()[:keep])
     write_set(tmp_path / "a.h5", source)
     assert "cannot be continued" in caplog.text
-    assert same(read_set(tmp_path / "a.h5"), whole)
+    assert same(in_memory(read_set(tmp_path / "a.h5")), whole)
 
 
 def test_a_part_file_that_only_lacks_its_name_is_renamed(source, tmp_path, monkeypatch):
@@ -224,7 +225,7 @@ def test_a_disk_that_fills_all_the_same_leaves_what_is_finished(source, whole, t
     assert not (tmp_path / "a.h5").exists()
     monkeypatch.undo()
     write_set(tmp_path / "a.h5", source)
-    assert same(read_set(tmp_path / "a.h5"), whole)
+    assert same(in_memory(read_set(tmp_path / "a.h5")), whole)
 
 
 def test_a_folder_that_cannot_be_made(source, tmp_path):

@@ -172,7 +172,7 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     (tmp_path / "0.bmp").write_bytes(b"BM, but not a picture")
     with pytest.raises(ValueError, match=r"0\.bmp cannot be read as a picture"):
         MeasuredPsf(str(tmp_path), positions=[0])
-    with pytest.raises(FileNotFoundError, match=r"1\.bmp is not there\. Check the folder and the positions"):
+    with pytest.raises(FileNotFoundError, match=r"1\.bmp is not there\. Check the path"):
         MeasuredPsf(str(tmp_path), positions=[1])
 
 

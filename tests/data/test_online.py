@@ -5,12 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import in_memory
 
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.hdf5 import SavedSpeckles
 from spt.data.objects import SparseObjects
 from spt.data.online import OnlinePairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Correction, Preparation
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import (
     Camera,
@@ -77,7 +78,7 @@ def equal(first, second):
 
 def test_epoch_0_is_what_is_saved(source):
     """Also beside a set on disk, the same bits: one training run reads what the other simulates."""
-    saved = source.load()["train"]
+    saved = in_memory(source.load())["train"]
     for number, (speckle, target, diffuser) in pairs(module(source)).items():
         assert torch.equal(speckle, Preparation()(saved.speckle[number][None]))
         assert torch.equal(target, saved.images(number, number + 1)[0])
@@ -120,7 +121,7 @@ def test_unseen_diffusers_stay_unseen(source):
 
 def test_validation_stays_what_it_is(source):
     data = module(source)
-    saved = source.load()
+    saved = in_memory(source.load())
     for name, loader in zip(data.validation_splits, data.val_dataloader(), strict=True):
         speckle = torch.cat([batch["speckle"] for batch in loader])
         assert torch.equal(speckle, Preparation()(saved[name].speckle[:, None]))
@@ -153,7 +154,7 @@ def test_a_camera_with_larger_pixels(source):
     for speckle, target, _ in pairs(module(coarse)).values():
         assert speckle.shape == target.shape == (1, 8, 8)
     averaged = objects.float().reshape(20, 8, 2, 8, 2).mean((2, 4))
-    torch.testing.assert_close(coarse.load()["train"].target.float(), averaged, rtol=0, atol=0.5)
+    torch.testing.assert_close(in_memory(coarse.load())["train"].target.float(), averaged, rtol=0, atol=0.5)
 
 
 def test_fixed_diffusers_cannot_be_drawn_fresh(source):
@@ -172,10 +173,22 @@ def test_a_set_on_disk_cannot_be_drawn_fresh():
 def test_every_physics_is_the_same_in_any_batch_on_a_gpu(source, name):
     gpu = torch.device("cuda")
     one = replace(source, setup=SETUPS[name], device="cuda")
-    train = one.load()["train"]
+    train = in_memory(one.load())["train"]
     dataset = OnlinePairs(one, train, Preparation("none", "none"), gpu)
     whole = dataset.__getitems__(list(range(20)))["speckle"]
     assert whole.device.type == "cuda"
     assert torch.equal(whole.cpu()[:, 0].byte(), train.speckle)
     parts = [dataset.__getitems__(list(range(at, at + size)))["speckle"] for at, size in ((0, 1), (1, 4), (5, 15))]
     assert torch.equal(torch.cat(parts), whole)
+
+
+@pytest.mark.gpu
+def test_what_a_preparation_found_in_the_training_frames_goes_to_the_gpu(source):
+    """Background and scale of the set are tensors of the CPU; frames that are simulated on a GPU stay there."""
+    one = replace(source, device="cuda")
+    train = in_memory(one.load())["train"]
+    preparation = Preparation("none", "set", correction=Correction(background="mean"))
+    preparation.fit(train.speckle)
+    batch = OnlinePairs(one, train, preparation, torch.device("cuda")).__getitems__([0, 1, 2])
+    assert batch["speckle"].device.type == "cuda"
+    assert torch.allclose(batch["speckle"].cpu(), preparation(train.speckle[:3, None]), atol=1e-4)

@@ -26,10 +26,10 @@ def test_a_split_without_pairs():
 
 @pytest.mark.parametrize(
     ("speckle", "target"),
-    [((4, 6, 5), (4, 5, 6)), ((4, 6, 5), (3, 6, 5)), ((4, 1, 6, 5), (4, 1, 6, 5)), ((4, 6), (4, 6))],
+    [((4, 6, 5), (3, 6, 5)), ((4, 1, 6, 5), (4, 6, 5)), ((4, 6, 5), (4, 1, 6, 5)), ((4, 6), (4, 6))],
 )
 def test_shapes_that_differ_are_named(speckle, target):
-    with pytest.raises(ValueError, match=r"'val_seen': speckle and target must be \(n, h, w\) of one shape") as caught:
+    with pytest.raises(ValueError, match=r"'val_seen': speckle and target must be \(n, h, w\) and as many") as caught:
         pairs(speckle=torch.rand(speckle), target=torch.rand(target))
     assert f"{speckle} and {target}" in str(caught.value)
 
@@ -97,7 +97,7 @@ def test_a_poisonous_speckle_is_named_by_its_number(value):
     speckle = torch.rand(4, 6, 5)
     speckle[1, 2, 3] = speckle[3, 0, 0] = value
     dataset = PairsDataset(pairs(speckle=speckle), Preparation())
-    with pytest.raises(ValueError, match=r"speckle of pair\(s\) \[3, 1\] holds NaN.*transform=sqrt"):
+    with pytest.raises(ValueError, match=r"speckle of val_seen pair 3, val_seen pair 1 holds NaN.*transform=sqrt"):
         dataset.__getitems__([0, 3, 1, 2])
     dataset.__getitems__([0, 2])
 
@@ -110,7 +110,7 @@ def test_negative_intensities_pass_where_no_root_is_taken():
 def test_a_target_outside_0_to_1_is_named_by_its_number(value):
     target = torch.rand(4, 6, 5)
     target[2, 5, 4] = value
-    with pytest.raises(ValueError, match=r"target of pair\(s\) \[2\] holds NaN or values outside \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"target of val_seen pair 2 holds NaN or values outside \[0, 1\]"):
         batch(pairs(target=target))
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import in_memory
 
 from spt.data.objects import GLYPHS, FaceObjects, SparseObjects, StoredObjects, draw_glyph, draw_object
 from spt.data.pairs import PairsDataset
@@ -47,7 +48,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def splits(source):
-    return source.load()
+    return in_memory(source.load())
 
 
 @pytest.fixture
@@ -84,7 +85,7 @@ def test_sizes_and_types(source, splits):
 
 def test_one_file_appears_and_is_read_again(source, splits, no_simulation):
     assert files(source.cache) == [source.path.name]
-    assert same(source.load(), splits)
+    assert same(in_memory(source.load()), splits)
 
 
 def test_the_cache_folder_is_made_and_is_not_part_of_the_name(source, tmp_path):
@@ -98,7 +99,7 @@ def test_two_caches_are_equal_to_the_bit_whatever_torch_was_seeded_with(splits, 
     torch.manual_seed(123)
     np.random.seed(123)
     before = torch.get_rng_state()
-    assert same(small(tmp_path).load(), splits)
+    assert same(in_memory(small(tmp_path).load()), splits)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -141,7 +142,7 @@ def test_a_new_recipe_or_pillow_leaves_old_files_aside(source, monkeypatch):
 
 def test_another_seed_gives_other_objects_screens_and_file(source, splits, tmp_path):
     other = small(tmp_path, seed=1)
-    pairs = other.load()
+    pairs = in_memory(other.load())
     assert other.path.name != source.path.name
     assert not (pairs["train"].target == splits["train"].target).flatten(1).all(1).any()
     objects = splits["train"].images()[:4, 0]
@@ -197,7 +198,7 @@ def test_each_speckle_is_its_object_behind_its_diffuser_and_no_other(source, spl
 
 
 def test_a_fine_camera_keeps_its_levels(splits, tmp_path):
-    pairs = small(tmp_path, camera=Camera(bits=12)).load()["train"]
+    pairs = in_memory(small(tmp_path, camera=Camera(bits=12)).load())["train"]
     assert pairs.speckle.dtype == torch.uint16
     assert 255 < pairs.speckle.int().max() <= 4095
     coarse = splits["train"].speckle.float() / 255
@@ -226,7 +227,7 @@ def fresh_source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fresh_splits(fresh_source):
-    return fresh_source.load()
+    return in_memory(fresh_source.load())
 
 
 def test_fresh_diffusers_are_numbered_and_new(fresh_splits):
@@ -277,7 +278,7 @@ def test_the_split_of_a_batch_changes_no_bit(fresh_source, fresh_splits, monkeyp
 def test_the_distance_of_each_pair_is_kept(tmp_path, train_diffusers):
     """Drawn uniformly in the range, one a medium; pairs of one diffuser have its distance."""
     setup = replace(SETUP, camera_distance=(1.5e-3, 2e-3))
-    splits = small(tmp_path, setup=setup, train_diffusers=train_diffusers).load()
+    splits = in_memory(small(tmp_path, setup=setup, train_diffusers=train_diffusers).load())
     for pairs in splits.values():
         distance = pairs.parameters["distance"]
         assert distance.dtype == torch.float64
@@ -299,7 +300,7 @@ def pictures(tmp_path):
 
 
 def test_objects_without_classes_give_no_val_class(tmp_path, pictures):
-    splits = small(tmp_path, objects=pictures).load()
+    splits = in_memory(small(tmp_path, objects=pictures).load())
     assert list(splits) == ["train", "val_seen", "val_unseen"]
 
 
@@ -330,7 +331,9 @@ def test_a_missing_gpu():
 @pytest.mark.parametrize("train_diffusers", [2, None])
 def test_a_gpu_gets_the_data_of_a_cpu(tmp_path, train_diffusers):
     """The same objects, diffusers and noise; grey levels differ by the rounding of the light alone."""
-    here, there = (small(tmp_path, train_diffusers=train_diffusers, device=d).load() for d in ("cpu", "cuda"))
+    here, there = (
+        in_memory(small(tmp_path, train_diffusers=train_diffusers, device=d).load()) for d in ("cpu", "cuda")
+    )
     for name, pairs in here.items():
         assert torch.equal(pairs.target, there[name].target)
         assert torch.equal(pairs.diffuser, there[name].diffuser)

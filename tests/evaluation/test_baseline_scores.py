@@ -6,7 +6,7 @@ import torch
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
 from spt.evaluation import baseline_scores
-from spt.evaluation.baseline_scores import part_of, score_baselines, score_images
+from spt.evaluation.baseline_scores import score_baselines, score_images
 from spt.evaluation.baselines import BASELINES, MeanImage
 from spt.metrics import METRICS, per_image
 
@@ -52,7 +52,7 @@ def test_images_are_scored_against_their_own_targets_whatever_the_blocks():
 
 def test_a_part_of_the_pairs_keeps_everything():
     split = pairs(6)
-    part = part_of(split, slice(2, 5))
+    part = split.part(slice(2, 5))
     assert torch.equal(part.speckle, split.speckle[2:5])
     assert torch.equal(part.target, split.target[2:5])
     assert part.diffuser.tolist() == [0, 1, 0]

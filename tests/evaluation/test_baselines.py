@@ -107,5 +107,5 @@ def test_best_blur_finds_the_width(sigma):
     speckle = torch.randint(0, 256, (4, 48, 48), dtype=torch.uint8)
     blurred = gaussian_filter(speckle.double().numpy(), sigma, mode="nearest", axes=(1, 2))
     target = torch.from_numpy(blurred / 255).float()
-    assert best_blur(speckle, target[:, None]) == sigma
+    assert best_blur(speckle[:, None] / 255, target[:, None]) == sigma
     assert BestBlur(Pairs("train", speckle, target, torch.zeros(4, dtype=torch.long)), PLAIN).sigma == sigma

@@ -197,7 +197,8 @@ class Operations(TorchDispatchMode):
 
 
 @pytest.fixture
-def deterministic():
+def deterministic(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as Lightning does for deterministic=true
     torch.use_deterministic_algorithms(True)
     yield
     torch.use_deterministic_algorithms(False)

@@ -5,20 +5,24 @@ import json
 import shutil
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 from conftest import TINY, composed
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
+from spt.evaluation.baselines import BASELINES
+from spt.evaluation.predict import Predictor
 from spt.heads import BinaryHead
-from spt.metrics import METRICS
+from spt.metrics import METRICS, pcc
 from spt.run import train as verb
 from spt.run.building import build
 from spt.run.command import Interrupted
 from spt.run.folder import RunFolder
 from spt.run.train import prepare, prepare_model, resume, train
+from spt.run.trained import open_trained
 from spt.training.module import SpeckleModule
 from spt.training.seeding import seed_everything
 
@@ -69,6 +73,44 @@ def test_run_folder_holds_what_users_rely_on(whole: tuple[RunFolder, float]):
     rows = list(csv.DictReader(folder.history.open()))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
     assert max(float(row["val_seen/pcc"]) for row in rows) == pytest.approx(value, abs=1e-5)
+
+
+def test_speckles_and_objects_of_two_sizes(tmp_path: Path):
+    """Frames of 40x56 px are cut to 32x48, objects of 36x24 px are turned: images of 24x36 px, the same once loaded."""
+    generator = torch.Generator().manual_seed(0)
+    with h5py.File(tmp_path / "lab.h5", "w") as file:
+        file.attrs.update(format="spt speckle set", version=1, complete=True, splits=["train", "val_seen"])
+        for split, count in (("train", 16), ("val_seen", 8)):
+            file[f"{split}/speckle"] = torch.rand(count, 40, 56, generator=generator).numpy()
+            file[f"{split}/target"] = (torch.rand(count, 36, 24, generator=generator) > 0.7).float().numpy()
+            file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
+    cut = ["data.preparation.geometry.crop=[32,48]", "data.preparation.target.rotate=90"]
+    correct = ["data.preparation.correction.background=mean", "data.preparation.scale=set"]
+    settings = [
+        "model=spt_unet",
+        "model.width=4",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+        "trainer.max_epochs=1",
+        "loss=bce_dice",
+    ]
+    own = [*settings, "trainer.precision=32-true", f"data.source.path={tmp_path / 'lab.h5'}", f"cache={tmp_path}"]
+    folder = RunFolder(tmp_path / "run")
+    cfg = composed("data=hdf5", *own, *cut, *correct)
+    folder.config.parent.mkdir(parents=True)
+    OmegaConf.save(cfg, folder.config)
+    train(cfg, folder)
+    final = json.loads(folder.metrics.read_text())
+    assert set(final["baselines"]["val_seen"]) == {*BASELINES}
+    trained = open_trained(folder.path)
+    assert (trained.frame_size, trained.object_size) == ((40, 56), (24, 36))
+    predictor = Predictor(trained.model, trained.head, trained.preparation, object_size=trained.object_size)
+    data = build(cfg.data)
+    data.setup()
+    pairs = data.splits["val_seen"]
+    _, image = predictor(pairs.speckle[:])
+    assert image.shape == (8, 1, 24, 36)
+    assert pcc(image, pairs.images()).mean().item() == pytest.approx(final["val_seen"]["pcc"]["mean"], abs=1e-5)
 
 
 def test_every_value_of_the_best_epoch_is_the_final_score(whole: tuple[RunFolder, float]):

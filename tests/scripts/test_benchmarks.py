@@ -30,8 +30,8 @@ def load(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rounds, networks, memory, attention, losses, optics, data = map(
-    load, ("rounds", "networks", "memory", "attention", "losses", "optics", "data")
+rounds, networks, memory, attention, losses, optics, data, leaks = map(
+    load, ("rounds", "networks", "memory", "attention", "losses", "optics", "data", "leaks")
 )
 
 
@@ -74,6 +74,19 @@ def test_a_size_that_the_notes_do_not_print_stands_alone():
     header, line = networks.table([row("sa_cnn", 64), row("sa_cnn", 64)])
     shown = dict(zip(header, line, strict=True))
     assert shown["notes: ms"] == shown["notes: images/s"] == ""
+
+
+def test_operations_of_a_training_step_are_counted_by_hand():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 1, 1))
+    forward, weights, inputs = 4 * 9 + 4, 4 * 9 + 4, 4  # multiplications a pixel; the first layer's input needs none
+    assert networks.training_flops(model, 16, 3) == 2 * 3 * 16**2 * (forward + weights + inputs)
+
+
+def test_the_share_of_the_hardwares_rate():
+    rows = [row("sa_cnn"), row("sa_cnn", seconds=[0.4], flops=8e12)]
+    header, line = networks.table(rows, peak=80.0)
+    shown = dict(zip(header, line, strict=True))
+    assert (shown["training, TFLOP/s"], shown["share of 80 TFLOP/s"]) == ("20", "25 %")
 
 
 def test_ratios_of_attention_and_memory():
@@ -247,6 +260,28 @@ def test_table_of_starts():
     }
 
 
+# Leaks ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_splits_of_the_leak_check_are_drawn_alike_and_differ():
+    made = leaks.splits(16, 8, pairs=600, evaluated=20)
+    train = made["train"]
+    assert {name: len(pairs) for name, pairs in made.items()} == {"train": 600, "val_seen": 20, "test_unseen": 20}
+    assert torch.equal(train.speckle[599], train.speckle[[3, 599]][1])
+    assert len(train.speckle[:].flatten(1).unique(dim=0)) == 600
+    assert train.target.shape == (600, 8, 8)
+    assert leaks.find_leaks(made) == []
+
+
+def test_share_of_the_leak_check_in_an_epoch():
+    """Steps of 0.5 s for 4 of 400 pairs make 50 s; 2 s of that are 4 %."""
+    row = {"pairs": 400, "evaluated": 20, "size": 64, "seconds": [3.0, 2.0, 1.0], "reading": 0.5}
+    header, cells = leaks.table([row | {"batch": 4, "step": [0.5, 0.5, 0.6]}])
+    shown = dict(zip(header, cells, strict=True))
+    assert shown["check, s (least..greatest)"] == "2.0 (1.0..3.0)"
+    assert (shown["epoch, s"], shown["share"]) == ("50", "4.00 %")
+
+
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
@@ -255,11 +290,13 @@ def test_table_of_starts():
     ("command", "words"),
     [
         ("networks.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 |"),
+        ("networks.py --models spt_unet --sizes 32 --repeats 1 --device cpu --peak 1", "share of 1 TFLOP/s"),
         ("memory.py --models spt_unet --sizes 32 --repeats 1 --batch 1 --device cpu", "| spt_unet | 32 | 1 |"),
         ("attention.py --sizes 32 --repeats 1 --device cpu", "| 32 |"),
         ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),
         ("optics.py --sizes 64 --repeats 1", "| 64 | 1 | 32 |"),
         ("data.py --cases 3", "data=grit"),
+        ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],
 )
 def test_a_benchmark_runs(command: str, words: str):

@@ -4,10 +4,12 @@ from runpy import run_path
 
 import numpy as np
 import pytest
+import scipy.io
 from conftest import ROOT, TINY
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
+from PIL import Image
 
 from spt.errors import InvalidValue
 from spt.evaluation.speckle.checks import Limits
@@ -54,6 +56,35 @@ def test_frames_without_objects_beside_a_simulated_set(tmp_path, capsys):
     assert "| grain FWHM y, x in µm |" in table
     assert "mine.npy: grain 0.6 px is below 1 px: the speckle is not resolved. Magnify." in capsys.readouterr().out
     assert (tmp_path / "out" / "speckle_statistics.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("a.mat:speckle", []),
+        ("a.npy", ["files.axes=hwn"]),
+        ("a.raw", ["files.dtype='<u2'", "files.shape=[32,32]"]),
+        ("folder", ["files.colour=green"]),
+    ],
+)
+def test_frames_of_other_formats(tmp_path, name, settings):
+    frames = np.random.default_rng(0).integers(0, 4096, (10, 32, 32)).astype(np.uint16)
+    scipy.io.savemat(tmp_path / "a.mat", {"speckle": frames.transpose(1, 2, 0), "label": frames.transpose(1, 2, 0)})
+    np.save(tmp_path / "a.npy", frames.transpose(1, 2, 0))
+    frames.tofile(tmp_path / "a.raw")
+    (tmp_path / "folder").mkdir()
+    for k, frame in enumerate(frames):
+        Image.fromarray((frame >> 4).astype(np.uint8)).convert("RGB").save(tmp_path / "folder" / f"{k}.png")
+    inspect(f"frames={tmp_path}/{name}", *settings, f"out={tmp_path / 'out'}")
+    table = (tmp_path / "out" / "speckle_statistics.md").read_text()
+    assert f"|  | {name} |" in table
+    assert "| frames | 10 of 32x32 px |" in table
+
+
+def test_frames_whose_axes_leave_a_doubt(tmp_path):
+    np.save(tmp_path / "a.npy", np.ones((32, 32, 10)))
+    with pytest.raises(InvalidValue, match=r"a.npy has shape \(32, 32, 10\).*\(set files.axes=hwn\)"):
+        inspect(f"frames={tmp_path}/a.npy", f"out={tmp_path / 'out'}")
 
 
 @pytest.mark.parametrize("setting", ["limit=0", "pitch=0"])

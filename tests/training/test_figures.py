@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
+from torch import nn
 
 from spt.data.pairs import Pairs
 from spt.metrics import calibration_error, reliability
-from spt.training.figures import ContactSheets, ReliabilityDiagrams
+from spt.training.figures import ContactSheets, ModelGraph, ReliabilityDiagrams
 
 
 def trainer(epoch: int) -> Any:
@@ -50,6 +53,39 @@ def test_of_two_processes_the_first_sees_every_image_of_the_sheet():
 def test_contact_sheets_refuse_nothing_to_draw(settings: dict[str, int]):
     with pytest.raises(ValueError, match="every >= 1 and images >= 1"):
         ContactSheets(**settings)
+
+
+# The graph ------------------------------------------------------------------------------------------------------------
+
+
+class Upsampling(nn.Module):
+    """Looks whether deterministic algorithms are asked for; upsamples as the networks do."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__()
+        self.device, self.seen = torch.device(device), []
+
+    def forward(self, speckle: torch.Tensor) -> torch.Tensor:
+        self.seen.append(torch.are_deterministic_algorithms_enabled())
+        return F.interpolate(speckle, scale_factor=2.0, mode="bilinear")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_deterministic_run_is_traced_without_that_setting_and_keeps_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, device: str
+):
+    """With it, torch cannot trace the upsampling on a GPU: its deterministic form mixes devices."""
+    module = Upsampling(device)
+    watched: Any = SimpleNamespace(loggers=[TensorBoardLogger(tmp_path)], is_global_zero=True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        ModelGraph(torch.zeros(1, 1, 8, 8)).on_fit_start(watched, module)  # type: ignore[arg-type]
+        after = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert set(module.seen) == {False}
+    assert after == (True, True)
+    assert not caplog.records
 
 
 # Calibration ----------------------------------------------------------------------------------------------------------

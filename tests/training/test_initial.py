@@ -1,7 +1,6 @@
 """What a network knows before the first step: weights of a file, the share of light in its last bias."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -236,7 +235,7 @@ def test_a_prior_that_is_no_number_is_refused(share: str):
 
 def test_weights_trained_on_frames_prepared_otherwise_are_refused_with_the_settings(tmp_path: Path):
     theirs = Preparation("none", "maximum")
-    path = saved(tmp_path / "keras.ckpt", {"state_dict": converted(network()), "preparation": asdict(theirs)})
+    path = saved(tmp_path / "keras.ckpt", {"state_dict": converted(network()), "preparation": theirs.settings()})
     with pytest.raises(ValueError, match=r"Set data\.preparation\.transform=none data\.preparation\.scale=maximum\.$"):
         load_weights(network(), path, Preparation())
     load_weights(network(), path, theirs)

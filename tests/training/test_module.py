@@ -22,8 +22,8 @@ def module(**model: int) -> SpeckleModule:
         build(cfg.optimizer),
         build(cfg.scheduler),
         ["val_seen"],
-        Preparation("none", "maximum"),
-        16,
+        (16, 16),
+        {"preparation": Preparation("none", "maximum").settings(), "frame_size": [16, 16]},
     )
 
 
@@ -83,7 +83,18 @@ def test_validation_collects_what_the_head_reads_from_the_logits():
 def test_a_checkpoint_says_what_speckles_the_network_was_trained_on():
     checkpoint: dict[str, object] = {}
     module().on_save_checkpoint(checkpoint)
-    assert checkpoint == {"preparation": {"transform": "none", "scale": "maximum"}, "size": 16}
+    assert checkpoint == {"preparation": Preparation("none", "maximum").settings(), "frame_size": [16, 16]}
+
+
+def test_logits_are_brought_to_the_size_of_the_objects():
+    """Area means of the network's logits, which is what the loss then sees."""
+    small = module()
+    small.object_size = (8, 8)
+    speckle = torch.rand(2, 1, 16, 16)
+    small.eval()
+    expected = torch.nn.functional.avg_pool2d(small.model(speckle), 2)
+    assert torch.allclose(small.logits(speckle), expected, atol=1e-6)
+    assert small(speckle).shape == (2, 1, 8, 8)
 
 
 @pytest.mark.slow

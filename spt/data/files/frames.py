@@ -1,7 +1,11 @@
 """Images of one size that lie in files: they are read when they are asked for."""
 
+import hashlib
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
 
 import torch
 from jaxtyping import Shaped
@@ -37,6 +41,17 @@ class Frames(ABC):
     @abstractmethod
     def name(self, row: int) -> str:
         """File of an image, and its place in the file where this holds several, for messages."""
+
+    def fingerprint(self) -> str:
+        """A hash of what decides the pixels: files by name, size and last change, and how they are read.
+
+        Raises:
+            InvalidValue: if these images do not say it, as here; ``data.cache=disk`` needs it.
+        """
+        raise InvalidValue(
+            f"data.cache=disk cannot keep {self.name(0)}: {type(self).__name__} does not say which files decide the "
+            "pixels. Use data.cache=memory or none."
+        )
 
     @property
     def ndim(self) -> int:
@@ -80,6 +95,10 @@ class Selected(Frames):
         """File of an image."""
         return self.frames.name(self.rows[row])
 
+    def fingerprint(self) -> str:
+        """The images and which of them."""
+        return digest("selected", self.frames.fingerprint(), self.rows)
+
 
 class Joined(Frames):
     """The images of several files, one after the other.
@@ -98,12 +117,12 @@ class Joined(Frames):
                     f"has {first.shape[1]}x{first.shape[2]} px ({first.dtype}). Images of one set have one size and "
                     "one type."
                 )
-        self.places = [(part, row) for part, frames in enumerate(self.parts) for row in range(len(frames))]
+        self.ends = list(accumulate(map(len, self.parts)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Number, height and width of the images [px]."""
-        return (len(self.places), *self.parts[0].shape[1:])
+        return (self.ends[-1], *self.parts[0].shape[1:])
 
     @property
     def dtype(self) -> torch.dtype:
@@ -115,13 +134,38 @@ class Joined(Frames):
         out = torch.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         wanted: dict[int, list[tuple[int, int]]] = {}
         for place, row in enumerate(rows):
-            part, inner = self.places[row]
+            part, inner = self._place(row)
             wanted.setdefault(part, []).append((place, inner))
         for part, both in wanted.items():
-            out[[place for place, _ in both]] = self.parts[part].read([inner for _, inner in both])
+            # By numpy: torch does not assign to places of a uint16 tensor.
+            out.numpy()[[place for place, _ in both]] = self.parts[part].read([inner for _, inner in both]).numpy()
         return out
 
     def name(self, row: int) -> str:
         """File of an image."""
-        part, inner = self.places[row]
+        part, inner = self._place(row)
         return self.parts[part].name(inner)
+
+    def fingerprint(self) -> str:
+        """All files, in their order."""
+        return digest("joined", *(part.fingerprint() for part in self.parts))
+
+    def _place(self, row: int) -> tuple[int, int]:
+        """Number of the part that holds an image, and the image's number there."""
+        part = bisect_right(self.ends, row)
+        return part, row - (self.ends[part - 1] if part else 0)
+
+
+def digest(*parts: object) -> str:
+    """A hash of plain values, such as text, numbers and lists of them."""
+    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()[:32]
+
+
+def stamp(path: Path) -> tuple[str, int, int]:
+    """What changes when a file changes: its full name, size and time of the last change.
+
+    Raises:
+        OSError: if the file is not there any more.
+    """
+    status = path.stat()
+    return (str(path.resolve()), status.st_size, status.st_mtime_ns)

@@ -1,22 +1,30 @@
-"""Images from files: a folder or zip of pictures, ``.npz``, ``.npy`` or MNIST's idx, the latter two also as ``.gz``."""
+"""Images from files: a folder or zip of pictures, arrays, or MNIST's idx; idx and ``.npy`` also as ``.gz``."""
 
 import gzip
 import io
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+from torch import Tensor
 
-from spt.data.readers import native, read_arrays, read_picture
+from spt.data.files import ARRAYS, PICTURES, FileSettings, open_frames, open_picture, read_array
+from spt.data.files.levels import SAMPLE, divided, find_full_scale, levels_of
+from spt.data.files.names import is_hidden
+from spt.data.files.pixels import to_pixels
+from spt.data.files.problems import check_memory
+from spt.data.readers import evenly
 from spt.errors import InvalidValue, MissingFile
 
-PICTURES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+WHITE = "data.source.objects.white"
+"""Setting of the grey level that is white."""
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -35,13 +43,16 @@ class Item:
     content: Callable[[], bytes | np.ndarray]
 
 
-def list_images(path: Path, images: str | None = None, labels: str | None = None) -> list[Item]:
+def list_images(
+    path: Path, images: str | None = None, labels: str | None = None, axes: str | None = None
+) -> list[Item]:
     """List the images of a folder or file in a fixed order.
 
     Args:
-        path: folder or zip of pictures (sub-folders are classes), ``.npz``, ``.npy`` or idx file, also as ``.gz``.
-        images: key of the images in an ``.npz`` file.
-        labels: key of the labels in an ``.npz`` file; else an idx or ``.npy`` file beside ``path``.
+        path: folder or zip of pictures (sub-folders are classes), file of arrays, or idx file, also as ``.gz``.
+        images: key of the images in a file of several arrays.
+        labels: key of the labels in such a file; else an idx or ``.npy`` file beside ``path``.
+        axes: meaning of the axes of an array, where its shape leaves a doubt.
     Raises:
         MissingFile: if there is no such file.
         InvalidValue: if it holds no images, or the labels do not belong to them.
@@ -57,16 +68,20 @@ def list_images(path: Path, images: str | None = None, labels: str | None = None
         archive = _open_zip(path)
         names = sorted(name for name in archive.namelist() if _is_picture(PurePosixPath(name).name))
         return _pictures(path, {name: partial(_member, archive, path, name) for name in names})
-    if path.suffix.lower() == ".npz":
-        if images is None:
-            raise InvalidValue(f"{path}: data.source.objects.images must name the array that holds the images.")
-        arrays = read_arrays(path, [images, *([labels] if labels else [])])
-        return _rows(path, arrays[images], arrays[labels] if labels else None)
-    return _rows(path, read_plain(path), read_plain(path.parent / labels) if labels else None)
+    beside = labels is not None and (path.suffix.lower() not in ARRAYS or path.suffix.lower() == ".npy")
+    classes = None if labels is None else read_plain(path.parent / labels) if beside else read_array(path, labels)
+    return _rows(path, _array(path, images, axes) if path.suffix.lower() in ARRAYS else read_plain(path), classes)
+
+
+def _array(path: Path, key: str | None, axes: str | None) -> np.ndarray:
+    """The images of a file of arrays: sets of objects are small enough for the memory."""
+    frames = open_frames(path, key, FileSettings(axes, prefix="data.source.objects."))
+    check_memory(str(path), 1, prod(frames.shape) * frames.dtype.itemsize)
+    return frames[:].numpy()
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(PICTURES) and not name.startswith(".")
+    return name.lower().endswith(PICTURES) and not is_hidden(name)
 
 
 def _pictures(path: Path, files: dict[str, Callable[[], bytes]]) -> list[Item]:
@@ -96,6 +111,8 @@ def _rows(path: Path, images: np.ndarray, labels: np.ndarray | None) -> list[Ite
         images = images[..., 0]
     if images.ndim != 3 or len(images) == 0:
         raise InvalidValue(f"{path}: expected images of shape (n, h, w) or (n, h, w, 1), got {images.shape}.")
+    if labels is not None:
+        labels = labels.squeeze() if labels.ndim == 2 else labels  # MATLAB has no array of one axis
     if labels is not None and labels.shape != images.shape[:1]:
         raise InvalidValue(f"{path}: {len(images)} images, but labels of shape {labels.shape}.")
     names: Iterable[str] = [""] * len(images) if labels is None else [str(label) for label in labels]
@@ -128,45 +145,33 @@ def read_plain(path: Path) -> np.ndarray:
         ) from error
 
 
-RANGES = {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}
-"""Grey level that is white, by the type of the pixels."""
+def find_white(items: Sequence[Item], name: str) -> tuple[float, str]:
+    """Grey level that is white, from a sample that is evenly spread, and the sentence that says why.
+
+    Raises:
+        InvalidValue: if an image of the sample cannot be read, or no level can be concluded.
+    """
+    sample = [items[k] for k in evenly(len(items), SAMPLE)]
+    return find_full_scale(levels_of((item.name, _pixels(item)) for item in sample), name, WHITE)
 
 
-def decode(item: Item, white: int | None = None) -> Float[np.ndarray, "h w"]:
+def decode(item: Item, white: float) -> Float[np.ndarray, "h w"]:
     """Read one image as grey values in [0, 1].
 
     Args:
         item: the image.
-        white: grey level of white in files of integers; None takes the range of 8 or 16 bit. Floats stay as they are.
+        white: grey level of white.
     Raises:
-        InvalidValue: if it cannot be read, has several pages, lies outside its range, or is almost black because it
-            uses a small part of it.
+        InvalidValue: if it cannot be read, has several pages, or lies outside 0 to white.
     """
+    return divided(_pixels(item)[None], white, [item.name], WHITE)[0].numpy()
+
+
+def _pixels(item: Item) -> Shaped[Tensor, "h w"]:
     content = item.content()
-    pixels = _one_page(item.name, content) if isinstance(content, bytes) else native(content)
-    if pixels.dtype == bool:
-        return pixels.astype(np.float32)
-    if pixels.dtype.kind == "f":
-        full, rule = 1.0, f"{pixels.dtype} images must lie in [0, 1]"
-    else:
-        full = white or RANGES.get(pixels.dtype) or 65535
-        rule = f"white is grey level {full}"
-    low, high = pixels.min(), pixels.max()
-    if not (low >= 0 and high <= full):
-        raise InvalidValue(
-            f"{item.name}: {rule}, but grey levels go from {low:g} to {high:g}. Scale the images, or set "
-            "data.source.objects.white to the level of white."
-        )
-    if pixels.dtype.kind != "f" and white is None and 0 < high <= full // 16:
-        raise InvalidValue(
-            f"{item.name}: the brightest grey level is {high} of {full}, so that the object would be almost black. Set "
-            "data.source.objects.white to the level of white: 1 for masks of 0 and 1, 4095 for 12 bit."
-        )
-    return (pixels / np.float32(full)).astype(np.float32)
-
-
-def _one_page(name: str, content: bytes) -> np.ndarray:
-    pages = read_picture(name, content, grey=True)
+    if not isinstance(content, bytes):
+        return to_pixels(content, item.name)
+    pages = open_picture(item.name, content, FileSettings(colour="luminance"))
     if len(pages) > 1:
-        raise InvalidValue(f"{name} holds {len(pages)} pages; store one object a file.")
+        raise InvalidValue(f"{item.name} holds {len(pages)} pages; store one object a file.")
     return pages[0]

@@ -1,6 +1,7 @@
 """Objects from files: digits, characters, or any folder of images."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from spt.data.objects.image_files import Item, decode, list_images
+from spt.data.objects.image_files import Item, decode, find_white, list_images
 from spt.data.objects.source import ObjectSource
 from spt.errors import InvalidValue, MissingFile
+
+log = logging.getLogger(__name__)
 
 Pools = dict[str, list[int]]
 
@@ -27,14 +30,15 @@ class StoredObjects(ObjectSource):
 
     Args:
         path: one or several folders or files, see :func:`spt.data.objects.image_files.list_images`.
-        images: key of the images in an ``.npz`` file.
-        labels: key of the labels in an ``.npz`` file, or the name of an idx or ``.npy`` file of labels beside ``path``.
+        images: key of the images in a file of several arrays.
+        labels: key of the labels in such a file, or the name of an idx or ``.npy`` file of labels beside ``path``.
         held_out: classes kept for ``val_class``; without any there is no such split.
         validation_share: share of the other images kept for validation.
         leave_out: number of first images that are not used at all.
         invert: whether ink is black in the files.
-        white: grey level of white in files of integers; None takes the range of 8 or 16 bit.
+        white: grey level of white; None finds it in a sample, and the log says it.
         threshold: values above become 1, the others 0; None keeps them grey.
+        axes: meaning of the axes of an array, such as ``hwn``; needed where its shape leaves a doubt.
     Raises:
         InvalidValue: if a setting is out of range, or names a class that the files do not have.
         MissingFile: when the files are needed and not there.
@@ -49,6 +53,7 @@ class StoredObjects(ObjectSource):
     invert: bool = False
     white: int | None = None
     threshold: float | None = None
+    axes: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.validation_share < 1:
@@ -81,7 +86,7 @@ class StoredObjects(ObjectSource):
         return np.stack([self._draw_one(k, size) for k in self.identify(split, numbers, seed)])
 
     def _draw_one(self, index: int, size: int) -> UInt8[np.ndarray, "h w"]:
-        image = decode(self._items[index], self.white)
+        image = decode(self._items[index], self._white)
         height, width = image.shape
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
@@ -101,8 +106,16 @@ class StoredObjects(ObjectSource):
                 "these objects are not part of the repository. Set the environment variable SPT_DATA to the folder "
                 "that holds them, or data.source.objects.path to the file or folder itself."
             )
-        found = [list_images(Path(path).expanduser(), self.images, self.labels) for path in named]
+        found = [list_images(Path(path).expanduser(), self.images, self.labels, self.axes) for path in named]
         return [item for items in found for item in items]
+
+    @cached_property
+    def _white(self) -> float:
+        if self.white is not None:
+            return self.white
+        white, said = find_white(self._items, str(self.path))
+        log.info("Objects of %s: %s.", self.path, said)
+        return white
 
     @cached_property
     def _digests(self) -> list[bytes]:

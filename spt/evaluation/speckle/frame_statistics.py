@@ -114,8 +114,8 @@ def one_split(splits: Mapping[str, Pairs], name: str) -> Pairs:
         every = splits.values()
         return Pairs(
             name,
-            torch.cat([pairs.speckle for pairs in every]),
-            torch.cat([pairs.target for pairs in every]),
+            torch.cat([pairs.speckle[:] for pairs in every]),
+            torch.cat([pairs.target[:] for pairs in every]),
             torch.cat([pairs.diffuser for pairs in every]),
         )
     if name not in splits:

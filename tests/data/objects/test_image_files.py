@@ -5,9 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
-from spt.data.objects.image_files import decode, list_images, read_plain
+from spt.data.objects.image_files import decode, find_white, list_images, read_plain
 from spt.errors import InvalidValue
 
 RAMP = np.arange(20, dtype=np.uint8).reshape(4, 5) * 10
@@ -19,7 +20,12 @@ def idx(array, kind=8):
 
 
 def images(path, *keys):
-    return [decode(item) for item in list_images(path, *keys)]
+    return decoded(list_images(path, *keys))
+
+
+def decoded(items):
+    white, _ = find_white(items, "these images")
+    return [decode(item, white) for item in items]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".jpg"])
@@ -63,7 +69,7 @@ def test_sub_folders_are_classes_and_the_order_is_that_of_the_names(tmp_path):
             archive.write(tmp_path / name, name)
     zipped = list_images(tmp_path / "all.zip")
     assert [item.label for item in zipped] == ["a", "b"]
-    assert np.array_equal(decode(zipped[0]), decode(found[0]))
+    assert np.array_equal(decoded(zipped)[0], decoded(found)[0])
 
 
 def test_pictures_without_sub_folders_have_no_class(tmp_path):
@@ -74,11 +80,11 @@ def test_pictures_without_sub_folders_have_no_class(tmp_path):
 
 @pytest.mark.parametrize("last", [(), (1,)])
 def test_npz_with_labels(tmp_path, last):
-    pixels = np.stack([RAMP, RAMP[::-1], 2 * RAMP // 3])
+    pixels = np.stack([RAMP, RAMP[::-1], 2 * RAMP // 3]).repeat(3, 1).repeat(3, 2)
     np.savez(tmp_path / "a.npz", x=pixels.reshape(*pixels.shape, *last), y=np.array([3, 1, 3]))
     found = list_images(tmp_path / "a.npz", "x", "y")
     assert [item.label for item in found] == ["3", "1", "3"]
-    np.testing.assert_allclose(np.stack([decode(item) for item in found]), pixels / 255, atol=1e-7)
+    np.testing.assert_allclose(np.stack(decoded(found)), pixels / 255, atol=1e-7)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -91,7 +97,7 @@ def test_idx_with_labels(tmp_path, packed):
         (tmp_path / f"{name}{end}").write_bytes(gzip.compress(idx(array)) if packed else idx(array))
     found = list_images(tmp_path / f"images-idx3-ubyte{end}", labels=f"labels-idx1-ubyte{end}")
     assert [item.label for item in found] == ["7", "9"]
-    np.testing.assert_allclose(np.stack([decode(item) for item in found]), pixels / 255, atol=1e-7)
+    np.testing.assert_allclose(np.stack(decoded(found)), pixels / 255, atol=1e-7)
 
 
 def test_wider_idx_types_are_big_endian(tmp_path):
@@ -108,9 +114,10 @@ def test_arrays_of_other_types(tmp_path, kind, top):
 
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan")])
 def test_floats_outside_0_to_1_are_refused_by_name(tmp_path, value):
-    np.save(tmp_path / "a.npy", np.array([[[0.5, 0.5]], [[0.2, value]]]))
-    with pytest.raises(ValueError, match=r"a.npy\[1\]: float64 images must lie in \[0, 1\]"):
-        images(tmp_path / "a.npy")
+    np.save(tmp_path / "a.npy", np.array([[[0.5] * 8] * 8, [[value] * 8] * 8]))
+    said = ": values .* but the full scale of this set is 1" if np.isfinite(value) else " holds NaN or infinite values"
+    with pytest.raises(InvalidValue, match=rf"a.npy\[1\]{said}"):
+        decode(list_images(tmp_path / "a.npy")[1], 1)
 
 
 def test_what_is_not_there(tmp_path):
@@ -127,7 +134,7 @@ def test_what_is_not_there(tmp_path):
     [
         ("a.zip", b"PK\3\4broken", "a.zip cannot be read as .zip"),
         ("a.npz", b"PK\3\4broken", "a.npz cannot be read as .npz"),
-        ("a.npy", b"\x93NUMPYbroken", "a.npy cannot be read as images or labels"),
+        ("a.npy", b"\x93NUMPYbroken", "a.npy cannot be read as .npy"),
         ("a.gz", b"\x1f\x8bbroken", "a.gz cannot be read as images or labels"),
         ("a-idx", idx(RAMP[None])[:-1], "a-idx cannot be read as images or labels"),
         ("a.txt", b"some words", "no .npy and no idx file"),
@@ -137,7 +144,7 @@ def test_what_is_not_there(tmp_path):
 def test_files_that_cannot_be_read_are_named(tmp_path, name, content, message):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=message):
-        list_images(tmp_path / name, "x")
+        list_images(tmp_path / name, "x" if name == "a.npz" else None)
 
 
 def test_a_damaged_picture_is_named(tmp_path):
@@ -155,28 +162,39 @@ def test_a_picture_of_several_pages_is_refused(tmp_path):
         images(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "levels", "white"), [("a.png", 4095, 4095), ("a.tif", 4095, 4095), ("a.bmp", 1, 1)])
-def test_a_small_part_of_the_range_needs_the_level_of_white(tmp_path, name, levels, white):
+CAMERA = (
+    "values 0..4095 in 16 bit: 12-bit camera, full scale 4095; set data.source.objects.white=65535 if that is wrong"
+)
+MASK = "values 0..1 in 8 bit: masks of 0 and 1; set data.source.objects.white=255 if that is wrong"
+
+
+@pytest.mark.parametrize(
+    ("name", "levels", "said"), [("a.png", 4095, CAMERA), ("a.tif", 4095, CAMERA), ("a.bmp", 1, MASK)]
+)
+def test_a_small_part_of_the_range_is_found(tmp_path, name, levels, said):
     """12 bit in files of 16, a mask of 0 and 1 in bytes: almost black by the range of the type."""
     kind = np.uint8 if levels == 1 else np.uint16
     pixels = np.where(RAMP > 90, levels, 0).astype(kind)
     Image.fromarray(pixels).save(tmp_path / name)
-    with pytest.raises(InvalidValue, match=f"the brightest grey level is {levels} of .*objects.white to the level of"):
-        images(tmp_path)
-    (item,) = list_images(tmp_path)
-    np.testing.assert_array_equal(decode(item, white), RAMP > 90)
+    assert find_white(list_images(tmp_path), "a")[1] == said
+    np.testing.assert_array_equal(images(tmp_path)[0], RAMP > 90)
 
 
 def test_levels_above_white_are_refused(tmp_path):
     """32 bits never wrap round."""
     Image.fromarray(np.array([[0, 70_000]], np.int32)).save(tmp_path / "a.tif")
-    with pytest.raises(InvalidValue, match=r"a.tif: white is grey level 65535, but grey levels go from 0 to 70000"):
+    with pytest.raises(
+        InvalidValue, match=r"these images: values 0..70000 in int32, and which value is white cannot be"
+    ):
         images(tmp_path)
+    with pytest.raises(InvalidValue, match=r"a.tif: values 0..70000, but the full scale of this set is 65535"):
+        decode(list_images(tmp_path)[0], 65535)
     np.testing.assert_array_equal(decode(list_images(tmp_path)[0], 70_000), [[0, 1]])
 
 
 def test_a_black_picture_stays_black(tmp_path):
     Image.fromarray(0 * RAMP).save(tmp_path / "a.png")
+    Image.fromarray(RAMP).save(tmp_path / "b.png")
     assert images(tmp_path)[0].max() == 0
 
 
@@ -196,7 +214,22 @@ def test_labels_of_another_number(tmp_path):
         list_images(tmp_path / "a.npz", "x", "y")
 
 
-def test_an_npz_needs_the_name_of_its_images(tmp_path):
-    np.savez(tmp_path / "a.npz", x=RAMP[None])
-    with pytest.raises(ValueError, match=r"data.source.objects.images must name the array"):
+def test_an_npz_of_several_arrays_needs_the_name_of_its_images(tmp_path):
+    np.savez(tmp_path / "a.npz", x=RAMP[None], y=RAMP[None])
+    with pytest.raises(InvalidValue, match=r"holds several arrays: x \(1, 4, 5\), y \(1, 4, 5\). Name one"):
         list_images(tmp_path / "a.npz")
+
+
+def test_arrays_of_matlab_with_labels(tmp_path):
+    pixels = np.stack([RAMP] * 9)
+    scipy.io.savemat(tmp_path / "a.mat", {"x": pixels.transpose(1, 2, 0), "y": np.arange(9)[:, None]})
+    found = list_images(tmp_path / "a.mat", "x", "y", "hwn")
+    assert [item.label for item in found] == [str(k) for k in range(9)]
+    np.testing.assert_allclose(np.stack(decoded(found)), pixels / 255, atol=1e-7)
+
+
+def test_images_of_two_types(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.png")
+    Image.fromarray(RAMP.astype(np.uint16)).save(tmp_path / "b.png")
+    with pytest.raises(InvalidValue, match=r"b.png holds torch.uint16, and other images of this set torch.uint8"):
+        images(tmp_path)

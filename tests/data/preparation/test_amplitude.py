@@ -89,12 +89,12 @@ def test_the_input_is_left_alone():
 
 
 def test_unknown_transform():
-    with pytest.raises(ValueError, match=r"data.preparation.transform must be 'sqrt' or 'none', got 'log'"):
-        Preparation("log")
+    with pytest.raises(ValueError, match=r"transform must be one of \('sqrt', 'log', 'none'\), got 'cube'"):
+        Preparation("cube")
 
 
 def test_unknown_scale():
-    with pytest.raises(ValueError, match=r"scale must be 'standardize', 'maximum' or 'none', got 'minmax'"):
+    with pytest.raises(ValueError, match=r"scale must be one of .*'maximum', 'set', 'none'\), got 'minmax'"):
         Preparation("none", "minmax")
 
 

@@ -1,0 +1,50 @@
+"""A set with leaks is refused, or said."""
+
+import logging
+from collections.abc import Mapping
+from typing import Literal
+
+from spt.data.leaks.search import find_leaks
+from spt.data.pairs import Pairs
+from spt.errors import InvalidValue
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Leaks that a message names."""
+
+
+def check_choice(leaks: str) -> None:
+    """Refuse a setting that says nothing.
+
+    Raises:
+        InvalidValue: if it is none of ``error``, ``warn`` and ``off``.
+    """
+    if leaks not in ("error", "warn", "off"):
+        raise InvalidValue(f"leaks must be error, warn or off, got {leaks!r}.")
+
+
+def check_leaks(splits: Mapping[str, Pairs], leaks: Literal["error", "warn", "off"] = "error") -> None:
+    """Refuse a set whose splits leak into each other.
+
+    Args:
+        splits: the pairs of each split by its name.
+        leaks: ``error`` refuses a set with leaks, ``warn`` logs them, ``off`` does not look.
+    Raises:
+        InvalidValue: if there are leaks and ``leaks`` is ``error``, or if it is none of the three.
+    """
+    check_choice(leaks)
+    if leaks == "off":
+        return
+    found = find_leaks(splits)
+    if not found:
+        log.info("Leak check: no pair of another split repeats one of train.")
+        return
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    named = f"the splits leak into each other: {'; '.join(map(str, found[:SHOWN]))}{more}."
+    if leaks == "error":
+        raise InvalidValue(
+            f"{named} Keep all pairs of an object in one split, and unseen diffusers out of train; leaks=warn "
+            "goes on with a warning, leaks=off does not look."
+        )
+    log.warning("%s Scores of such pairs are too good.", named)

@@ -1,0 +1,69 @@
+"""Bad files that a laboratory wants to leave out, listed in a text file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from spt.data.files.names import split_key
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.table import Image, Table, counted
+from spt.errors import MissingFile
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """What is left out.
+
+    Args:
+        files: whole files.
+        images: single images: file, key, and number in the file.
+    """
+
+    files: frozenset[Path] = frozenset()
+    images: frozenset[tuple[Path, str | None, int]] = frozenset()
+
+    def holds(self, image: Image) -> bool:
+        """Whether an image is listed, or its whole file."""
+        path = image.path.absolute()
+        return path in self.files or (image.row is not None and (path, image.key, image.row) in self.images)
+
+    def files_left(self, pairs: Sequence[FilePair]) -> list[FilePair]:
+        """Pairs of files of which neither is listed."""
+        return [pair for pair in pairs if not self.holds(pair.speckle) and not self.holds(pair.target)]
+
+    def left(self, table: Table) -> Table:
+        """Pairs of which neither image is listed; a note says how many are left out."""
+        rows = [row for row in table.rows if not self.holds(row.speckle) and not self.holds(row.target)]
+        out = len(table) - len(rows)
+        note = [f"Left out as data.source.skip lists their images: {counted(out, 'pair')}."] if out else []
+        return Table(rows, [*table.notes, *note])
+
+
+def read_skipped(name: str | None, root: Path) -> Skipped:
+    """Read a list of files to leave out.
+
+    A line names a file, or one image of a file as ``stack.tif[12]`` or ``x.mat:XTrain[12]``, counted from 0. Lines
+    that begin with ``#`` are for notes. Relative paths begin at ``root``.
+
+    Raises:
+        MissingFile: if there is no such list.
+    """
+    if name is None:
+        return Skipped()
+    path = Path(name).expanduser()
+    path = path if path.is_file() else root / path
+    if not path.is_file():
+        raise MissingFile(f"data.source.skip: {path} is not there.")
+    files, images = set(), set()
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        found = re.fullmatch(r"(.*)\[(\d+)\]", text)
+        file, key = split_key(found[1] if found else text)
+        if found:
+            images.add(((root / file).absolute(), key, int(found[2])))
+        else:
+            files.add((root / file).absolute())
+    return Skipped(frozenset(files), frozenset(images))

@@ -1,0 +1,111 @@
+"""A trained network in Python: any frames that a camera gives, without data set and without Lightning."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY, composed
+from omegaconf import OmegaConf
+
+import spt
+from spt.evaluation.predict import Predictor
+from spt.run.folder import RunFolder
+from spt.run.train import train
+from spt.run.trained import Trained
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    run = RunFolder(tmp_path_factory.mktemp("run"))
+    cfg = composed(
+        *TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0", "trainer.precision=32-true"
+    )
+    run.config.parent.mkdir(parents=True)
+    OmegaConf.save(cfg, run.config)
+    train(cfg, run)
+    return run
+
+
+@pytest.fixture(scope="module")
+def net(folder: RunFolder) -> Trained:
+    return spt.load(folder.path)
+
+
+@pytest.fixture
+def frames(net: Trained) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (3, *net.frame_size), np.uint8)
+
+
+def test_images_are_those_of_the_evaluation(net: Trained, frames: np.ndarray):
+    _, expected = Predictor(net.model, net.head, net.preparation)(torch.from_numpy(frames))
+    assert np.array_equal(net(frames), expected[:, 0].numpy())
+
+
+def test_axes_and_library_are_those_of_the_frames(net: Trained, frames: np.ndarray):
+    images = net(frames)
+    assert images.dtype == np.float32
+    assert np.allclose(net(frames[0]), images[0], atol=1e-6)
+    assert np.array_equal(net(frames[:, None]), images[:, None])
+    assert torch.equal(net(torch.from_numpy(frames)), torch.from_numpy(images))
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "float64", ">u2", ">f8"])
+def test_any_real_type(net: Trained, frames: np.ndarray, kind: str):
+    assert np.array_equal(net(frames.astype(kind)), net(frames))
+
+
+def test_batches_do_not_show(net: Trained, frames: np.ndarray):
+    assert np.allclose(net(frames, batch_size=2), net(frames), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((5,), r"must have the shape \(h, w\), \(n, h, w\) or \(n, 1, h, w\), got \(5,\)"),
+        ((2, 3, 32, 32), r"must have the shape"),
+        ((0, 32, 32), r"must have the shape"),
+        ((2, 32, 30), r"frames of 32x30 px, but the network was trained on frames of 32x32 px"),
+    ],
+)
+def test_frames_of_another_shape(net: Trained, shape: tuple[int, ...], message: str):
+    with pytest.raises(ValueError, match=message):
+        net(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("frames", [np.zeros((32, 32), complex), np.zeros((32, 32), bool), [[1.0, 2.0]]])
+def test_frames_that_are_no_real_numbers(net: Trained, frames: object, own_checks: None):
+    with pytest.raises(TypeError, match="frames must be real numbers in a numpy array or a tensor"):
+        net(frames)  # type: ignore[type-var]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_values_that_no_camera_records(net: Trained, frames: np.ndarray, value: float):
+    poisoned = frames.astype(np.float32)
+    poisoned[1, 2, 3] = value
+    with pytest.raises(ValueError, match=r"frames \[1\] hold NaN, infinity or negative intensities"):
+        net(poisoned)
+
+
+def test_a_device_that_is_not_there(folder: RunFolder):
+    with pytest.raises(ValueError, match=r"device=nowhere: .* Choose cpu, cuda or mps"):
+        spt.load(folder.path, "nowhere")
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match="is not a run with a trained network"):
+        spt.load(tmp_path)
+
+
+def test_the_look_of_the_training_frames_is_known(net: Trained):
+    assert set(net.appearance) == {"mean", "brightest", "contrast", "grain"}
+    assert all(low <= high for low, high in net.appearance.values())
+
+
+def test_neither_lightning_nor_torchmetrics_is_imported(folder: RunFolder):
+    heavy = "[m for m in ('lightning', 'torchmetrics', 'timm') if m in sys.modules]"
+    code = f"import sys, spt; spt.load({str(folder.path)!r}); print({heavy})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "[]"

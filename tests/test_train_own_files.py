@@ -1,0 +1,68 @@
+"""train.py on files of a laboratory, as they lie there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import command
+from recordings import write, write_pairs
+
+SETTINGS = [
+    "data.batch_size=4",
+    "model.width=4",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "trainer.precision=32-true",
+    "~callbacks",
+    "~logger",
+]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """Two diffusers, ten objects, 32 px: blurred objects are the speckles, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    for k in range(1, 11):
+        target = np.kron(rng.integers(0, 2, (8, 8)), np.ones((4, 4))).astype(np.uint8) * 255
+        write(tmp_path / "lab" / "label" / f"lb_{k}.png", target)
+        for d in (1, 2):
+            speckle = (target // 2 + rng.integers(0, 100, (32, 32))).astype(np.uint16) * 16
+            write(tmp_path / "lab" / "speckle" / f"220grit{d}" / f"sp_{k}.tif", speckle)
+    return tmp_path / "lab"
+
+
+def test_a_folder_trains(lab: Path, tmp_path: Path):
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.source.split.validation=0.2",
+        "data.source.split.unseen_diffusers=[2]", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    said = done.out + done.err
+    assert "Found 20 pairs of 10 objects: speckles of 32x32 px (uint16), objects of 32x32 px." in said
+    assert said.count("Found 20 pairs") == 1
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {name: scores[name]["pcc"]["n"] for name in ("val_seen", "test_unseen")} == {"val_seen": 2, "test_unseen": 2}
+
+
+def test_arrays_train(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", s=rng.random((12, 32, 32)), t=rng.integers(0, 2, (12, 16, 16), dtype=np.uint8))
+    done = command(
+        "train.py", "data=arrays", f"data.source.speckle={tmp_path}/x.npz:s", f"data.source.target={tmp_path}/x.npz:t",
+        "data.source.split.test=2", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {name: scores[name]["pcc"]["n"] for name in ("val_seen", "test_seen")} == {"val_seen": 1, "test_seen": 2}
+
+
+def test_a_speckle_without_a_target_ends_in_one_line(tmp_path: Path):
+    write_pairs(tmp_path, "speckle/{}.png", "label/{}.png", range(3))
+    (tmp_path / "label" / "1.png").unlink()
+    done = command(
+        "train.py", "data=folder", f"data.source.root={tmp_path}", *SETTINGS, f"hydra.run.dir={tmp_path}/run"
+    )
+    assert done.code == 2
+    assert "1 speckle without a target" in done.err
+    assert "Traceback" not in done.err
