@@ -8,8 +8,8 @@ import numpy as np
 import tifffile
 from PIL import Image as Picture
 
-from spt.data.folder import FolderPairs
-from spt.data.table import Table
+from spt.data.recorded.folder import FolderPairs
+from spt.data.recorded.table import Table
 
 SIDE = 8
 

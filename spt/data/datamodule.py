@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from spt.data.appearance import appearance
 from spt.data.augmentation import AugmentedPairs, PhysicalAugmentation
-from spt.data.cached import check_cache, kept
+from spt.data.cache.cached import check_cache, kept
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset, Sample, with_targets

@@ -34,15 +34,16 @@ def sinusoidal_encoding_2d(
     if channels % 4:
         raise InvalidValue(f"2-D sinusoidal encoding needs channels divisible by 4, got {channels}.")
     frequency = math.pi * 8.0 ** torch.linspace(0, 1, channels // 4, device=device)
-
-    def waves(n: int) -> Tensor:
-        centre = (torch.arange(n, device=device) + 0.5) / n
-        angle = frequency[:, None] * centre
-        return torch.cat([angle.sin(), angle.cos()])
-
-    y = waves(height)[:, :, None].expand(-1, -1, width)
-    x = waves(width)[:, None, :].expand(-1, height, -1)
+    y = _waves(frequency, height)[:, :, None].expand(-1, -1, width)
+    x = _waves(frequency, width)[:, None, :].expand(-1, height, -1)
     return torch.cat([y, x])[None]
+
+
+def _waves(frequency: Float[Tensor, " f"], pixels: int) -> Float[Tensor, "2*f n"]:
+    """Sine and cosine of each frequency at the centres of ``pixels`` pixels over (0, 1)."""
+    centre = (torch.arange(pixels, device=frequency.device) + 0.5) / pixels
+    angle = frequency[:, None] * centre
+    return torch.cat([angle.sin(), angle.cos()])
 
 
 def pool_to_grid(x: Float[Tensor, "b c h w"], grid: int) -> Float[Tensor, "b c gh gw"]:

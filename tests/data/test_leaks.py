@@ -286,7 +286,7 @@ def test_a_warning_instead(caplog):
 
 
 def test_not_looking(monkeypatch):
-    monkeypatch.setattr("spt.leaks.check.find_leaks", lambda splits: pytest.fail("looked"))
+    monkeypatch.setattr("spt.data.leaks.check.find_leaks", lambda splits: pytest.fail("looked"))
     check_leaks(leaking(), "off")
 
 

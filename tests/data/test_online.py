@@ -11,7 +11,7 @@ from spt.data.datamodule import SpeckleDataModule
 from spt.data.hdf5 import SavedSpeckles
 from spt.data.objects import SparseObjects
 from spt.data.online import OnlinePairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Correction, Preparation
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import (
     Camera,
@@ -180,3 +180,15 @@ def test_every_physics_is_the_same_in_any_batch_on_a_gpu(source, name):
     assert torch.equal(whole.cpu()[:, 0].byte(), train.speckle)
     parts = [dataset.__getitems__(list(range(at, at + size)))["speckle"] for at, size in ((0, 1), (1, 4), (5, 15))]
     assert torch.equal(torch.cat(parts), whole)
+
+
+@pytest.mark.gpu
+def test_what_a_preparation_found_in_the_training_frames_goes_to_the_gpu(source):
+    """Background and scale of the set are tensors of the CPU; frames that are simulated on a GPU stay there."""
+    one = replace(source, device="cuda")
+    train = in_memory(one.load())["train"]
+    preparation = Preparation("none", "set", correction=Correction(background="mean"))
+    preparation.fit(train.speckle)
+    batch = OnlinePairs(one, train, preparation, torch.device("cuda")).__getitems__([0, 1, 2])
+    assert batch["speckle"].device.type == "cuda"
+    assert torch.allclose(batch["speckle"].cpu(), preparation(train.speckle[:3, None]), atol=1e-4)

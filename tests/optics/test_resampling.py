@@ -41,3 +41,18 @@ def test_resized_images_keep_flatness_and_sign(size):
 def test_the_same_size_is_the_same_image():
     image = torch.rand(1, 9, 9)
     assert resized(image, 9) is image
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("size", [(7, 5), (40, 48)])
+def test_on_a_gpu_the_gradient_is_deterministic_and_that_of_the_cpu(size, monkeypatch):
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    try:
+        images = torch.rand(3, 2, 20, 24, requires_grad=True)
+        on_gpu = images.detach().cuda().requires_grad_()
+        for image in (images, on_gpu):
+            resized(image, size).square().sum().backward()
+        assert torch.allclose(on_gpu.grad.cpu(), images.grad, atol=1e-5)
+    finally:
+        torch.use_deterministic_algorithms(False)

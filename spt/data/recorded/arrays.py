@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 from spt.data.files import FileSettings
 from spt.data.files.names import split_key
-from spt.data.index_arrays import read_numbers, read_words
-from spt.data.numbering import FilePair
-from spt.data.recorded import RecordedPairs, named_folder
-from spt.data.splits import Split
-from spt.data.table import Image
+from spt.data.recorded.index_arrays import read_numbers, read_words
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.source import RecordedPairs, named_folder
+from spt.data.recorded.splits import Split
+from spt.data.recorded.table import Image
 from spt.errors import InvalidValue, MissingFile
 
 Arrays: TypeAlias = str | Sequence[str] | None
@@ -52,7 +52,7 @@ class ArrayPairs(RecordedPairs):
         split: how the pairs are divided.
         files: how files of speckles are read.
         target_files: how files of targets are read.
-        skip: text file that lists images to leave out, see :func:`spt.data.skipped.read_skipped`.
+        skip: text file that lists images to leave out, see :func:`spt.data.recorded.skipped.read_skipped`.
     """
 
     root: str | None

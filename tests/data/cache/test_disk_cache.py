@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from spt.data import disk_cache
-from spt.data.disk_cache import on_disk
+from spt.data.cache import disk as disk_cache
+from spt.data.cache.disk import on_disk
 from spt.data.files import FileSettings, open_folder, open_frames
 from spt.data.files.frames import Frames, Joined, Selected
 from spt.data.files.levels import Objects

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from spt.data.naming import SPLIT_OF, Candidate, by_numbers, by_stem, by_words
-from spt.data.numbering import FilePair
-from spt.data.patterns import Pattern
-from spt.data.table import Image, counted
+from spt.data.recorded.naming import SPLIT_OF, Candidate, by_numbers, by_stem, by_words
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.patterns import Pattern
+from spt.data.recorded.table import Image, counted
 from spt.errors import InvalidValue
 
 Way: TypeAlias = Callable[[str], Hashable]

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from spt.data.numbering import FilePair, numbered, numbers
-from spt.data.table import Image
+from spt.data.recorded.numbering import FilePair, numbered, numbers
+from spt.data.recorded.table import Image
 from spt.errors import InvalidValue
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from recordings import belongs_together, folder, image, names, write, write_pairs
 
-from spt.data.discovery import find_pairs
+from spt.data.recorded.discovery import find_pairs
 from spt.errors import InvalidValue, MissingFile
 
 

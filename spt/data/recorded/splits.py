@@ -7,8 +7,8 @@ from math import isclose
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from spt.data.parts import NAMES, Part, as_said, by_rules
-from spt.data.table import PairRow, Table
+from spt.data.recorded.parts import NAMES, Part, as_said, by_rules
+from spt.data.recorded.table import PairRow, Table
 from spt.errors import InvalidValue
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from spt.data import cached
-from spt.data.cached import InMemory, kept
-from spt.data.disk_cache import OnDisk
+from spt.data.cache import cached
+from spt.data.cache.cached import InMemory, kept
+from spt.data.cache.disk import OnDisk
 from spt.data.files import open_folder, open_frames
 from spt.data.files.frames import Frames
 from spt.data.pairs import Pairs

@@ -6,10 +6,10 @@ import pytest
 import tifffile
 from recordings import folder, image, write_pairs
 
-from spt.data.folder import FolderPairs
-from spt.data.manifest import read_manifest, write_manifest
-from spt.data.splits import Split
-from spt.data.table import Table
+from spt.data.recorded.folder import FolderPairs
+from spt.data.recorded.manifest import read_manifest, write_manifest
+from spt.data.recorded.splits import Split
+from spt.data.recorded.table import Table
 from spt.errors import InvalidValue, MissingFile
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from spt.data.patterns import Pattern, expression
+from spt.data.recorded.patterns import Pattern, expression
 from spt.errors import InvalidValue
 
 

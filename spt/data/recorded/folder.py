@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from spt.data.discovery import find_pairs
 from spt.data.files import FileSettings
-from spt.data.manifest import read_manifest
-from spt.data.numbering import FilePair
-from spt.data.recorded import RecordedPairs, named_folder
-from spt.data.splits import Split
+from spt.data.recorded.discovery import find_pairs
+from spt.data.recorded.manifest import read_manifest
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.source import RecordedPairs, named_folder
+from spt.data.recorded.splits import Split
 from spt.errors import InvalidValue
 
 
@@ -19,13 +19,13 @@ class FolderPairs(RecordedPairs):
 
     Args:
         root: the folder; with a manifest it may be left out.
-        speckle: pattern of the speckles' names, see :class:`spt.data.patterns.Pattern`; None finds them by words.
+        speckle: pattern of the speckles' names, see :mod:`spt.data.recorded.patterns`; None finds them by words.
         target: pattern of the targets' names; None finds them by words.
-        manifest: CSV file that lists the pairs, see :mod:`spt.data.manifest`.
+        manifest: CSV file that lists the pairs, see :mod:`spt.data.recorded.manifest`.
         split: how the pairs are divided.
         files: how files of speckles are read.
         target_files: how files of targets are read.
-        skip: text file that lists files to leave out, see :func:`spt.data.skipped.read_skipped`.
+        skip: text file that lists files to leave out, see :func:`spt.data.recorded.skipped.read_skipped`.
     Raises:
         InvalidValue: if a manifest and a pattern are both given.
     """

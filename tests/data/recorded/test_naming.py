@@ -2,7 +2,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from spt.data.naming import by_numbers, by_words, described
+from spt.data.recorded.naming import by_numbers, by_words, described
 
 
 @pytest.mark.parametrize(

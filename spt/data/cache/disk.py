@@ -15,9 +15,9 @@ from jaxtyping import Shaped
 from torch import Tensor
 
 from spt import __version__
+from spt.data.cache.free_memory import in_words
 from spt.data.files.frames import Frames, digest
 from spt.data.files.npy import MappedArray, open_npy
-from spt.data.free_memory import in_words
 from spt.errors import InvalidValue, UserError
 from spt.files import atomic
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spt.data.files.names import split_key
-from spt.data.numbering import FilePair
-from spt.data.table import Image, Table, counted
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.table import Image, Table, counted
 from spt.errors import MissingFile
 
 

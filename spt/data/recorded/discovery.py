@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from spt.data.files.names import ARRAYS, PICTURES, is_hidden, natural_key
-from spt.data.naming import SIDES, Candidate, described
-from spt.data.numbering import FilePair
-from spt.data.partners import ADVICE, joined, rows_of
-from spt.data.patterns import Pattern, expression
-from spt.data.table import counted
+from spt.data.recorded.naming import SIDES, Candidate, described
+from spt.data.recorded.numbering import FilePair
+from spt.data.recorded.partners import ADVICE, joined, rows_of
+from spt.data.recorded.patterns import Pattern, expression
+from spt.data.recorded.table import counted
 from spt.errors import InvalidValue, MissingFile
 
 Entry: TypeAlias = tuple[Candidate, tuple[str, ...]]
@@ -32,7 +32,7 @@ def find_pairs(
 
     Args:
         root: the folder.
-        speckle: pattern of the speckles' names, see :class:`spt.data.patterns.Pattern`; None finds them by words.
+        speckle: pattern of the speckles' names, see :mod:`spt.data.recorded.patterns`; None finds them by words.
         target: pattern of the targets' names; None finds them by words.
         skip: files to leave out, with their partners.
     Returns:

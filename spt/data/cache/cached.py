@@ -12,9 +12,9 @@ from jaxtyping import Shaped
 from rich.progress import Progress
 from torch import Tensor
 
-from spt.data.disk_cache import on_disk, pieces, size_of
+from spt.data.cache.disk import on_disk, pieces, size_of
+from spt.data.cache.free_memory import free_memory, in_words
 from spt.data.files.frames import Frames
-from spt.data.free_memory import free_memory, in_words
 from spt.data.pairs import Pairs
 from spt.errors import InvalidValue
 

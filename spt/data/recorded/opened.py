@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from spt.data.files import FileSettings, open_frames
 from spt.data.files.frames import Frames, Joined
 from spt.data.files.names import PICTURES, TIFF
-from spt.data.table import Image
+from spt.data.recorded.table import Image
 from spt.errors import InvalidValue
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from spt.data.table import Image, PairRow, Table
+from spt.data.recorded.table import Image, PairRow, Table
 from spt.errors import InvalidValue
 
 Count = Callable[[Image, Image], tuple[int, int]]

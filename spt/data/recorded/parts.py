@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from spt.data.index_arrays import read_numbers
-from spt.data.naming import SPLIT_OF
+from spt.data.recorded.index_arrays import read_numbers
+from spt.data.recorded.naming import SPLIT_OF
+from spt.data.recorded.table import PairRow, counted
 from spt.data.streams import stream
-from spt.data.table import PairRow, counted
 from spt.errors import InvalidValue
 
 Part: TypeAlias = float | int | str | Sequence[str | int] | None
-"""A share, a count, ranges, or a file of numbers: see :class:`spt.data.splits.Split`."""
+"""A share, a count, ranges, or a file of numbers: see :class:`spt.data.recorded.splits.Split`."""
 
 NAMES = ("train", "val_seen", "val_class", "val_unseen", "test_seen", "test_unseen")
 """Splits, in the order in which they are shown."""
@@ -74,7 +74,7 @@ def by_rules(objects: Sequence[int], rules: dict[str, Part], mode: str, root: Pa
     Args:
         objects: numbers of the objects, in their sequence.
         rules: rule of ``val`` and of ``test``, where the table does not name that part.
-        mode: see :class:`spt.data.splits.Split`.
+        mode: see :class:`spt.data.recorded.splits.Split`.
         root: where relative paths of files of numbers begin.
     Raises:
         InvalidValue: if an object would be in two parts, or nothing is left to train on.

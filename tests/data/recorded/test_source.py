@@ -9,9 +9,9 @@ import pytest
 import torch
 from recordings import belongs_together, folder, image, write, write_pairs
 
-from spt.data.arrays import ArrayPairs, PairArrays
-from spt.data.folder import FolderPairs
-from spt.data.splits import Split
+from spt.data.recorded.arrays import ArrayPairs, PairArrays
+from spt.data.recorded.folder import FolderPairs
+from spt.data.recorded.splits import Split
 from spt.errors import InvalidValue, MissingFile, MissingName
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spt.data.splits import Split
-from spt.data.table import Image, PairRow, Table
+from spt.data.recorded.splits import Split
+from spt.data.recorded.table import Image, PairRow, Table
 from spt.errors import InvalidValue, MissingFile
 
 

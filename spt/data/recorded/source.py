@@ -10,14 +10,14 @@ import torch
 
 from spt.data.files import FileSettings, as_objects
 from spt.data.files.frames import Frames, Selected
-from spt.data.numbering import FilePair, numbered
-from spt.data.opened import Opened
 from spt.data.pairs import Pairs
-from spt.data.parts import NAMES
-from spt.data.skipped import Skipped, read_skipped
+from spt.data.recorded.numbering import FilePair, numbered
+from spt.data.recorded.opened import Opened
+from spt.data.recorded.parts import NAMES
+from spt.data.recorded.skipped import Skipped, read_skipped
+from spt.data.recorded.splits import Split
+from spt.data.recorded.table import PairRow, Table, found
 from spt.data.source import Source
-from spt.data.splits import Split
-from spt.data.table import PairRow, Table, found
 from spt.errors import InvalidValue, MissingFile
 
 log = logging.getLogger(__name__)

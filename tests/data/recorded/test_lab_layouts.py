@@ -10,9 +10,9 @@ import scipy.io
 import torch
 from recordings import SIDE, belongs_together, folder, image, images, matlab73, names, write, write_pairs
 
-from spt.data.arrays import ArrayPairs, PairArrays
 from spt.data.files import FileSettings
-from spt.data.splits import Split
+from spt.data.recorded.arrays import ArrayPairs, PairArrays
+from spt.data.recorded.splits import Split
 from spt.errors import InvalidValue
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spt.data.files.names import split_key
-from spt.data.naming import Candidate
+from spt.data.recorded.naming import Candidate
 from spt.errors import InvalidValue
 
 FIELDS = {

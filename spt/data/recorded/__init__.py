@@ -1,0 +1,1 @@
+"""Pairs in a laboratory's own files: how they are found, listed, divided, and read."""
