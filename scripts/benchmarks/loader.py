@@ -17,14 +17,17 @@ from rounds import spread
 from torch.utils.benchmark import timer
 
 BYTES = "bytes alone"
-MEMORY = "memory"
-"""Frames in memory: what the loader takes without files."""
+MEMORY, PREPARED = "memory", "memory, prepared"
+"""Frames in memory: what the loader takes without files, and what the default preparation takes."""
+
+
+KINDS = [MEMORY, PREPARED, *FORMATS]
 
 
 def main() -> None:
     """Measure every format in a process of its own."""
     options = parser(__doc__, sizes=[256], repeats=5)
-    options.add_argument("--formats", nargs="+", choices=[MEMORY, *FORMATS], default=[MEMORY, *FORMATS], metavar="NAME")
+    options.add_argument("--formats", nargs="+", choices=KINDS, default=KINDS, metavar="NAME")
     options.add_argument("--frames", type=positive, default=1024)
     options.add_argument("--batch", type=positive, default=16)
     options.add_argument("--workers", nargs="+", type=int, default=[0, 1, 2])
@@ -35,8 +38,8 @@ def main() -> None:
     where = "files in the memory of the system" if asked.warm else "files forgotten by the system before each pass"
     show(
         table(each(measure, cases)),
-        f"{hardware()}; {asked.frames:,} frames of 8 bit in batches of {asked.batch}, shuffled, with the default "
-        f"preparation; {where}; median (least..greatest) of {asked.repeats} interleaved rounds. In brackets: share of "
+        f"{hardware()}; {asked.frames:,} frames of 8 bit in batches of {asked.batch}, shuffled, without preparation; "
+        f"{where}; median (least..greatest) of {asked.repeats} interleaved rounds. In brackets: share of "
         f"the speed of reading the bytes alone, median of the rounds.",
     )
 
@@ -47,13 +50,16 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
 
     frames = speckles(case["count"], case["size"])
     with tempfile.TemporaryDirectory() as folder:
-        source = torch.from_numpy(frames) if case["kind"] == MEMORY else write(case["kind"], Path(folder), frames)
+        kind = case["kind"]
+        source = write(kind, Path(folder), frames) if kind in FORMATS else torch.from_numpy(frames)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
         ways: dict[str, Callable[[], object]] = {BYTES: lambda: read_bytes(files)} if files else {}
-        ways |= {f"{workers} workers": epoch(source, workers, case["batch"]) for workers in case["workers"]}
+        ways |= {
+            f"{workers} workers": epoch(source, workers, case["batch"], kind == PREPARED) for workers in case["workers"]
+        }
         seconds = in_rounds(ways, case["repeats"], (lambda: None) if case["warm"] else (lambda: forget(files)))
         size = sum(path.stat().st_size for path in files)
-    return {"format": case["kind"], "size": case["size"], "frames": len(frames), "bytes": size, "seconds": seconds}
+    return {"format": kind, "size": case["size"], "frames": len(frames), "bytes": size, "seconds": seconds}
 
 
 def in_rounds(
@@ -82,8 +88,15 @@ def in_rounds(
     return seconds
 
 
-def epoch(speckle: Any, workers: int, batch: int) -> Callable[[], int]:
-    """A call that loads every frame once, in a new order each time; worker processes stay from call to call."""
+def epoch(speckle: Any, workers: int, batch: int, prepared: bool = False) -> Callable[[], int]:
+    """A call that loads every frame once, in a new order each time; worker processes stay from call to call.
+
+    Args:
+        speckle: frames, a tensor or in files.
+        workers: loader processes.
+        batch: frames of a batch.
+        prepared: whether frames go through the default preparation.
+    """
     import torch
 
     from spt.data.order import EpochOrder, LateLoader
@@ -92,7 +105,7 @@ def epoch(speckle: Any, workers: int, batch: int) -> Callable[[], int]:
 
     count = len(speckle)
     pairs = Pairs("train", speckle, torch.zeros(count, 1, 1), torch.zeros(count, dtype=torch.int64))
-    dataset = PairsDataset(pairs, Preparation())
+    dataset = PairsDataset(pairs, Preparation() if prepared else Preparation(transform="none", scale="none"))
     order = EpochOrder(dataset, 1, 0)
     loader = LateLoader(dataset, sampler=order, batch_size=batch, num_workers=workers, persistent_workers=workers > 0)
 
