@@ -178,20 +178,26 @@ def _refuse_poison(batch: Sample, where: Callable[[int], str]) -> None:
     def named(bad: Tensor) -> str:
         return ", ".join(where(number) for number in batch["index"][bad].tolist())
 
-    bad = ~batch["speckle"].isfinite().flatten(1).all(1)
+    low, high = _extremes(batch["speckle"])
+    bad = ~(low.isfinite() & high.isfinite())
     if bad.any():
         raise InvalidValue(
             f"the speckle of {named(bad)} holds NaN or infinite values after preparation (negative intensities under "
             "data.preparation.transform=sqrt give NaN too). Mend or leave out these frames; "
             "data.preparation.correction.background=0 sets negative values to 0."
         )
-    target = batch["target"]
-    bad = ~((target >= 0) & (target <= 1)).flatten(1).all(1)
+    low, high = _extremes(batch["target"])
+    bad = ~((low >= 0) & (high <= 1))
     if bad.any():
         raise InvalidValue(
             f"the target of {named(bad)} holds NaN or values outside [0, 1]. Scale the objects to [0, 1] or give them "
             "as uint8."
         )
+
+
+def _extremes(images: Float[Tensor, "b 1 h w"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+    """Least and greatest value of each image; NaN where it holds one. A tenth of the time of a test of every pixel."""
+    return images.amin((1, 2, 3)), images.amax((1, 2, 3))
 
 
 def whole(batch: Any) -> Any:

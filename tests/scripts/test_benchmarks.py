@@ -7,6 +7,7 @@ import sys
 import time
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -30,8 +31,9 @@ def load(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rounds, networks, memory, attention, losses, optics, data, leaks = map(
-    load, ("rounds", "networks", "memory", "attention", "losses", "optics", "data", "leaks")
+rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats = map(
+    load,
+    ("rounds", "networks", "memory", "attention", "losses", "optics", "data", "leaks", "loader", "file_formats"),
 )
 
 
@@ -282,6 +284,47 @@ def test_share_of_the_leak_check_in_an_epoch():
     assert (shown["epoch, s"], shown["share"]) == ("50", "4.00 %")
 
 
+# Loader --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", list(file_formats.FORMATS))
+def test_every_format_of_the_loader_gives_its_frames_back(kind: str, tmp_path):
+    frames = loader.speckles(5, 16)
+    assert len(np.unique(frames)) > 50
+    read = file_formats.write(kind, tmp_path, frames)[[4, 0, 2]].numpy()
+    assert read.dtype == np.uint8
+    if kind in ("JPEG", "JPEG 2000"):
+        assert np.corrcoef(read.ravel(), frames[[4, 0, 2]].ravel())[0, 1] > 0.99
+    else:
+        assert np.array_equal(read, frames[[4, 0, 2]])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_epoch_of_the_loader_loads_every_frame(workers: int, tmp_path):
+    call = loader.epoch(file_formats.write("npy", tmp_path, loader.speckles(10, 16)), workers, 4)
+    assert call() == call() == 10
+    assert loader.read_bytes([tmp_path / "x.npy"]) == (tmp_path / "x.npy").stat().st_size
+    loader.forget([tmp_path / "x.npy"])
+
+
+def test_ways_of_loading_take_turns():
+    order: list[str] = []
+    ways = {name: lambda name=name: order.append(name) for name in "ab"}
+    seconds = loader.in_rounds(ways, 2, lambda: order.append("-"))
+    assert "".join(order) == "ab" + "-a-b" + "-b-a"
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 2, "b": 2}
+
+
+def test_speed_of_the_loader_and_its_share():
+    """100 frames in 0.5, 1 and 2 s are 200, 100 and 50 a second; the bytes take half of the time."""
+    seconds = {"bytes alone": [0.25, 0.5, 1.0], "0 workers": [0.5, 1.0, 2.0]}
+    row = {"format": "npy", "size": 256, "frames": 100, "bytes": 6_553_600, "seconds": seconds}
+    rows = list(loader.table([row | {"format": "memory", "bytes": 0, "seconds": {"0 workers": [1.0] * 3}}, row]))
+    assert rows[0] == ["format", "px", "kB a frame", "bytes alone, frames/s", "0 workers, frames/s"]
+    assert rows[1] == ["memory", "256", "0.0", "", "100 (100..100)"]
+    assert rows[2] == ["npy", "256", "65.5", "200 (100..400)", "100 (50..200) [0.50]"]
+
+
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
@@ -296,6 +339,7 @@ def test_share_of_the_leak_check_in_an_epoch():
         ("losses.py --losses dice npcc --sizes 16 --repeats 1", "| npcc | (8, 1, 16, 16) |"),
         ("optics.py --sizes 64 --repeats 1", "| 64 | 1 | 32 |"),
         ("data.py --cases 3", "data=grit"),
+        ("loader.py --formats memory PNG --sizes 32 --frames 40 --repeats 1 --workers 0 1", "| PNG | 32 |"),
         ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],
 )
