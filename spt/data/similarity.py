@@ -59,7 +59,7 @@ def thumbnails(images: Shaped[Tensor, "b h w"], side: int = SIDE) -> Float[Tenso
 
     Pixels that are no numbers count as 0.
     """
-    few = _block_means(images, 4 * side)[:, None]
+    few = _block_sums(images, 4 * side)[:, None]
     return unit(F.interpolate(few, (side, side), mode="bilinear", align_corners=False, antialias=True).flatten(1))
 
 
@@ -71,8 +71,8 @@ def unit(small: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
     return torch.where(flat, 0, centred / length.clamp(min=1e-30))
 
 
-def _block_means(images: Shaped[Tensor, "b h w"], least: int) -> Float[Tensor, "b p q"]:
-    """Means over blocks of pixels, ``least`` blocks or more a side: four times as fast as interpolating at once."""
+def _block_sums(images: Shaped[Tensor, "b h w"], least: int) -> Float[Tensor, "b p q"]:
+    """Sums over blocks of pixels, ``least`` blocks or more a side: four times as fast as interpolating at once."""
     count, height, width = images.shape
     rows, columns = _block(height, least), _block(width, least)
     if images.dtype == torch.uint8 and rows <= 128:  # a sum of 128 bytes fits 16 bits
@@ -80,7 +80,8 @@ def _block_means(images: Shaped[Tensor, "b h w"], least: int) -> Float[Tensor, "
     else:
         pixels = images.float().nan_to_num(0, 0, 0)
         sums = pixels.reshape(count, height // rows, rows, width).sum(2)
-    return F.avg_pool2d(sums[:, None], (1, columns))[:, 0]
+    # A product with a vector is three times as fast as a pooling layer.
+    return sums if columns == 1 else sums.unflatten(2, (-1, columns)) @ torch.ones(columns)
 
 
 @lru_cache

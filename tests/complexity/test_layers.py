@@ -1,7 +1,5 @@
 """Where it goes: every parameter, operation and moment belongs to one module."""
 
-import time
-
 import pytest
 import torch
 from torch import nn
@@ -52,15 +50,42 @@ def test_rows_add_up_to_the_whole(depth, modules):
 
 
 class Slow(nn.Module):
+    """Takes so many seconds in each pass, on a clock of the test, and then calls its child."""
+
+    def __init__(self, clock: list[float], *seconds: float, child: nn.Module | None = None) -> None:
+        super().__init__()
+        self.clock, self.seconds, self.child = clock, iter(seconds), child or nn.Identity()
+
     def forward(self, x):
-        time.sleep(0.05)
-        return x
+        self.clock[0] += next(self.seconds, 0.0)
+        return self.child(x)
 
 
-def test_time_belongs_to_the_module_that_spends_it():
-    model = nn.Sequential(nn.Sequential(nn.Identity(), Slow()), nn.Identity())
-    seconds = time_modules(model, torch.zeros(1, 1, 8, 8), depth=2, repeats=3)
-    assert seconds["0.1"] >= 0.05 > max(seconds["0.0"], seconds["1"], seconds["0"])
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only where a test says so."""
+    now = [0.0]
+    monkeypatch.setattr("spt.complexity.layers.timer", lambda: now[0])
+    return now
+
+
+def test_time_belongs_to_the_module_that_spends_it(clock):
+    model = nn.Sequential(nn.Sequential(nn.Identity(), Slow(clock, 9, 5)), nn.Identity())
+    seconds = time_modules(model, torch.zeros(1, 1, 8, 8), depth=2, repeats=1)
+    assert {name: spent for name, spent in seconds.items() if spent} == {"0.1": 5}
+
+
+def test_the_first_pass_warms_up_and_the_median_of_the_others_counts(clock):
+    model = nn.Sequential(Slow(clock, 100, 1, 2, 9))
+    assert time_modules(model, torch.zeros(1, 1, 8, 8), depth=1, repeats=3)["0"] == 2
+
+
+def test_a_containers_own_time_is_the_networks(clock):
+    passes_on = Slow(clock, 0, 0, 3, child=nn.Conv2d(1, 1, 1))  # the first pass counts operations, the second warms up
+    model = nn.Sequential(nn.ReLU(), passes_on)
+    sheet = layers("net", model, 8, 1, depth=2, repeats=1)
+    assert "1" not in [row["module"] for row in sheet.rows]
+    assert sum(row["ms"] for row in sheet.rows) == 3000
 
 
 def test_timing_leaves_mode_and_statistics():

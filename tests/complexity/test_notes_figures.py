@@ -16,6 +16,25 @@ def row(costs: list[Cost], network: str, quantity: str, timings=None) -> dict:
     return found
 
 
+NOTES = {
+    ("deep_speckle", 256): (21.8505e6, 0.0577e9, 8.9, 223.2022),
+    ("sa_cnn", 256): (13.9231e6, 17.4204e9, 40.8, 49.0446),
+    ("sa_cnn_single", 256): (13.5972e6, 8.9002e9, 44.4, 45.0413),
+    ("spt_unet", 200): (6.6184e6, 19.3602e9, 86.9, 23.0214),
+    ("spt_unet", 224): (6.6184e6, 24.2856e9, 83.3, 24.0215),
+    ("spt_unet", 256): (6.6184e6, 31.7197e9, 62.5, 31.3427),
+    ("spt_unet_b", 200): (2.4179e6, 8.2659e9, 105.2, 19.0217),
+    ("spt_unet_b", 224): (2.4179e6, 16.2256e9, 95.2, 21.0189),
+    ("spt_unet_b", 256): (2.4179e6, 21.2318e9, 72.9, 27.4584),
+}
+"""Copied once more from the notes: parameters, FLOPs, images/s, ms of a batch."""
+
+
+def test_the_figures_are_those_that_the_notes_print():
+    columns = ("parameters", "flops", "images_per_second", "ms_per_batch")
+    assert {case: tuple(number(*case, column) for column in columns) for case in PUBLISHED} == NOTES
+
+
 def test_spt_unet_agrees_with_the_reading_of_its_figures(costs):
     cost = row(costs, "spt_unet", "GMAC of an image, convolutions")
     assert (cost["published"], cost["ours"]) == (pytest.approx(31.7197), pytest.approx(31.717327, abs=1e-6))

@@ -93,22 +93,21 @@ def _shared_diffusers(evaluated: Mapping[str, Pairs], train: Pairs) -> Iterator[
 
 def _repeated_frames(places: list[Place], near: Neighbours, scale: Scale, split: str, pairs: Pairs) -> Iterator[Leak]:
     """Pairs whose frame is one of another split, or another exposure of it."""
-    for index, place in enumerate(places):
-        if near.speckle.distance[index] * scale.speckle < EQUAL:
-            other = Place(split, int(near.speckle.row[index]), pairs)
-            if same_pixels(place, other):
-                yield Leak("file" if same_file(place, other) else "pixels", place, other)
-        if near.exposure.distance[index] < SAME_SPECKLE:
-            yield Leak("exposure", place, Place(split, int(near.exposure.row[index]), pairs))
+    for index in (near.speckle.distance * scale.speckle < EQUAL).nonzero()[:, 0].tolist():
+        place, other = places[index], Place(split, int(near.speckle.row[index]), pairs)
+        if same_pixels(place, other):
+            yield Leak("file" if same_file(place, other) else "pixels", place, other)
+    for index in (near.exposure.distance < SAME_SPECKLE).nonzero()[:, 0].tolist():
+        yield Leak("exposure", places[index], Place(split, int(near.exposure.row[index]), pairs))
 
 
 def _repeated_objects(places: list[Place], near: Neighbours, train: Pairs) -> Iterator[Leak]:
     """Pairs whose object is in ``train``: by its number, where both splits number their objects, or by its looks."""
     trained = _first_rows(train.parameters.get("object", torch.empty(0)))
-    for index, place in enumerate(places):
+    for place in places if trained else []:
         numbers = place.pairs.parameters.get("object")
         number = None if numbers is None else numbers[place.row].item()
         if number in trained:
             yield Leak("number", place, Place("train", trained[number], train))
-        elif near.target.distance[index] < SAME_OBJECT:
-            yield Leak("object", place, Place("train", int(near.target.row[index]), train))
+    for index in (near.target.distance < SAME_OBJECT).nonzero()[:, 0].tolist():
+        yield Leak("object", places[index], Place("train", int(near.target.row[index]), train))
