@@ -72,15 +72,19 @@ class _Opened:
 
     def __init__(self, path: Path, key: str) -> None:
         self.file = open_file(path)
+        if self.file[key].id.get_create_plist().get_nfilters() == 0:
+            # Nothing to unpack: without a place to keep chunks, HDF5 reads the wanted images alone, many times faster.
+            self.file.close()
+            self.file = open_file(path, kept=0)
         self.data = self.file[key]
 
     def close(self) -> None:
         self.file.close()
 
 
-def open_file(path: Path) -> h5py.File:
+def open_file(path: Path, kept: int = CHUNKS) -> h5py.File:
     """Open an HDF5 file for reading; file systems that cannot lock are read all the same."""
-    return h5py.File(path, "r", locking="best-effort", rdcc_nbytes=CHUNKS)
+    return h5py.File(path, "r", locking="best-effort", rdcc_nbytes=kept)
 
 
 def keys_of_hdf5(path: Path) -> dict[str, tuple[int, ...]]:

@@ -1,6 +1,6 @@
 import pytest
 
-from spt.data import free_memory
+from spt.data.cache import free_memory
 
 
 @pytest.fixture
