@@ -11,7 +11,7 @@ from torch import Tensor
 from spt.data.files.frames import Frames
 
 LARGE, SMALL, PIECE = 3 * 2**26, 2**26, 2**21
-"""Pixels of a large block (800 MB as float32), of a small block (270 MB), and of the frames that are prepared at once."""
+"""Pixels of a large block (800 MB as float32), a small one (270 MB), and of the frames that are prepared at once."""
 
 COLUMNS = 8192
 """Pixels of a row that are multiplied at once: only they are copied to float64."""

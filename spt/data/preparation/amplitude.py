@@ -1,6 +1,7 @@
 """From a recorded frame to the network's input: one image of amplitudes or intensities."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -122,7 +123,8 @@ class Preparation(nn.Module):
         if self.scale == "standardize":
             mean = x.mean((-2, -1), keepdim=True)
             x = x - mean
-            std = x.std((-2, -1), keepdim=True)
+            # The norm of what has no mean: several times faster than Tensor.std over two axes.
+            std = torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) / math.sqrt(x.shape[-2] * x.shape[-1] - 1)
             # Relative to the level: what rounding leaves of a bright constant frame is not contrast, and a dim frame
             # is not constant. NaN compares false and so stays NaN, for collate to refuse.
             x = (x / std).masked_fill(std <= 1e-6 * mean.abs(), 0)
