@@ -148,7 +148,7 @@ class PairsDataset(Dataset[Sample]):
 
 def prepared(
     preparation: Preparation,
-    speckle: Shaped[Tensor, "b h w"],
+    speckle: Shaped[Tensor, "b rows columns"],
     target: Float[Tensor, "b 1 p q"],
     index: Int[Tensor, " b"],
     diffuser: Int[Tensor, " b"],
