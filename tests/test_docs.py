@@ -369,9 +369,9 @@ def test_new_images_are_reconstructed_as_the_page_says(tmp_path: Path, monkeypat
     np.save("new_speckle.npy", np.random.default_rng(0).integers(1, 256, (20, 32, 32), np.uint8))
     found: dict[str, Any] = {}
     exec(example("use_results.md").replace("outputs/<folder>", "run"), found)
-    images = np.load("images.npy")
+    images = found["images"]
     assert images.shape == (20, 32, 32)
-    trained, speckle = found["trained"], torch.from_numpy(np.load("new_speckle.npy"))
+    trained, speckle = found["net"], torch.from_numpy(np.load("new_speckle.npy"))
     with torch.no_grad():
         last = trained.head.decode(trained.model(trained.preparation(speckle[16:, None])))
     np.testing.assert_allclose(images[16:], last[:, 0].numpy(), atol=1e-6)

@@ -73,7 +73,7 @@ def test_a_training_run_on_the_file_is_that_on_the_simulation(tmp_path, capsys):
     assert "Pairs: train 24, val_seen 8, val_class 8, val_unseen 8" in capsys.readouterr().out
     on_the_fly = build(composed(*SMALL, "data.batch_size=8").data)
     from_file = build(composed("data=hdf5", f"data.source.path={out}", "data.batch_size=8").data)
-    assert from_file.source.size == 32
+    assert from_file.source.frame_size == (32, 32)
     first, second = (losses(data, build(composed("model.width=4").model)) for data in (on_the_fly, from_file))
     assert len(first) == 3
     assert first == second
