@@ -296,7 +296,7 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
     assert unexplained(options(f"{folder}/{choice}", GROUPS[folder].rpartition("@")[2]), REFERENCE) == []
 
 
-@pytest.mark.parametrize("root", ["train", "complexity", "export", "inspect_speckle", "predict", "simulate"])
+@pytest.mark.parametrize("root", ["train", "check_data", "complexity", "export", "inspect_speckle", "predict", "simulate"])
 def test_every_option_of_every_command_is_in_the_reference(root: str):
     title = "The run" if root == "train" else f"scripts/{root}.py"
     assert unexplained(options(root), section(title)) == []

@@ -111,6 +111,20 @@ class InspectSpeckleConfig:
 
 
 @dataclass
+class CheckDataConfig:
+    """What `configs/check_data.yaml` may hold."""
+
+    seed: int = MISSING
+    frames: str | None = MISSING
+    files: dict[str, Any] = MISSING
+    manifest: str | None = MISSING
+    out: str | None = MISSING
+    preview: str | None = MISSING
+    saturated: float = MISSING
+    data: dict[str, Any] = MISSING
+
+
+@dataclass
 class SimulateConfig:
     """What `configs/simulate.yaml` may hold."""
 
@@ -121,6 +135,7 @@ class SimulateConfig:
 
 for name, schema in {
     "train_schema": TrainConfig,
+    "check_data_schema": CheckDataConfig,
     "complexity_schema": ComplexityConfig,
     "export_schema": ExportConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,

@@ -1,14 +1,16 @@
 """Bad files that a laboratory wants to leave out, listed in a text file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from spt.data.files.names import split_key
 from spt.data.recorded.numbering import FilePair
 from spt.data.recorded.table import Image, Table, counted
 from spt.errors import MissingFile
+from spt.files import atomic
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,16 @@ class Skipped:
 
     files: frozenset[Path] = frozenset()
     images: frozenset[tuple[Path, str | None, int]] = frozenset()
+
+    @classmethod
+    def of(cls, listed: Iterable[Image]) -> Self:
+        """Some images, and whole files where no number is given."""
+        named = [(image.path.absolute(), image.key, image.row) for image in listed]
+        whole = frozenset(path for path, _, row in named if row is None)
+        return cls(whole, frozenset((path, key, row) for path, key, row in named if row is not None))
+
+    def __or__(self, other: "Skipped") -> "Skipped":
+        return Skipped(self.files | other.files, self.images | other.images)
 
     def holds(self, image: Image) -> bool:
         """Whether an image is listed, or its whole file."""
@@ -67,3 +79,17 @@ def read_skipped(name: str | None, root: Path) -> Skipped:
         else:
             files.add((root / file).absolute())
     return Skipped(frozenset(files), frozenset(images))
+
+
+def write_skipped(path: Path, listed: Iterable[tuple[Image, str]]) -> None:
+    """Write a list that :func:`read_skipped` reads: full paths, and above each why it is there.
+
+    Raises:
+        OSError: if the file cannot be written.
+    """
+    lines = ["# Bad files, found by scripts/check_data.py. data.source.skip=<this file> leaves them out."]
+    for image, why in listed:
+        name = str(image.path.absolute()) + (f":{image.key}" if image.key else "")
+        lines += [f"# {' '.join(why.split())}", name if image.row is None else f"{name}[{image.row}]"]
+    with atomic(path) as part:
+        part.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,10 +1,12 @@
 """What the sources of recorded pairs share: a table of pairs, files that are read when they are asked for, splits."""
 
+import copy
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -66,6 +68,14 @@ class RecordedPairs(Source):
     def skipped(self) -> Skipped:
         """What is left out of the table."""
         return read_skipped(self.skip, self.folder if self.skip else Path())
+
+    def without(self, more: Skipped) -> Self:
+        """The same pairs, of the same opened files, without some images beside those that ``skip`` lists."""
+        other = copy.copy(self)
+        for name in ("table", "splits", "speckles", "targets", "_said"):
+            vars(other).pop(name, None)
+        vars(other).update(opened=self.opened, skipped=self.skipped | more)
+        return other
 
     @cached_property
     def splits(self) -> list[str | None]:

@@ -126,7 +126,8 @@ def one_split(splits: Mapping[str, Pairs], name: str) -> Pairs:
 def by_diffuser(pairs: Pairs, limit: int, label: str = "") -> list[Frames]:
     """Group the pairs of a split by diffuser, at most ``limit`` frames a group, evenly spread.
 
-    More than eight diffusers are taken together: then hardly two frames share one.
+    More than eight diffusers are taken together: then hardly two frames share one. Objects of another size than the
+    speckles are left out: the two cannot be compared pixel by pixel.
     """
     numbers = pairs.diffuser.unique().tolist()
     if len(numbers) > MOST_DIFFUSERS:
@@ -136,6 +137,8 @@ def by_diffuser(pairs: Pairs, limit: int, label: str = "") -> list[Frames]:
 
 def _chosen(pairs: Pairs, index: Int[Tensor, " n"], limit: int, name: str) -> Frames:
     index = index[evenly(len(index), limit)]
+    if pairs.target.shape[1:] != pairs.speckle.shape[1:]:
+        return Frames(name, pairs.speckle[index])
     target = pairs.target[index]
     return Frames(name, pairs.speckle[index], target.float() / 255 if target.dtype == torch.uint8 else target.float())
 

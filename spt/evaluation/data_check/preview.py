@@ -1,0 +1,52 @@
+"""A picture of some pairs before and after their preparation."""
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from spt.data.pairs import Pairs
+from spt.data.preparation import Preparation
+from spt.data.preparation.target import images
+from spt.data.readers import evenly
+from spt.evaluation.speckle.figure import save
+
+MOST = 6
+"""Pairs that are shown."""
+COLUMNS = ("recorded speckle", "network input", "recorded object", "prepared object")
+
+
+def draw(pairs: Pairs, preparation: Preparation, path: Path) -> Path:
+    """Write a PNG file: a row a pair, recorded speckle, network input, recorded object, prepared object.
+
+    Recorded speckles run from 0 to their 99.5th percentile, the network's input from its lowest to its highest value,
+    objects from 0 (black) to 1 (white).
+
+    Args:
+        pairs: some split; the pairs are spread evenly over it.
+        preparation: what is done with speckles and objects.
+        path: the file.
+    Raises:
+        InvalidValue: if the pairs do not fit the preparation.
+        OSError: if the file cannot be written.
+    """
+    preparation.fit(pairs.speckle)
+    rows = evenly(len(pairs), MOST)
+    figure = Figure(figsize=(8.4, 0.5 + 2.1 * len(rows)), layout="constrained")
+    for axes, row in zip(figure.subplots(len(rows), len(COLUMNS), squeeze=False), rows, strict=True):
+        speckle, objects = pairs.speckle[[row]], images(pairs.target[[row]])[:, 0]
+        with torch.no_grad():
+            shown = (speckle.float(), preparation(speckle), objects, preparation.target(objects))
+        brightest = max(shown[0].flatten()[:: -(-shown[0].numel() // 2**20)].quantile(0.995).item(), 1e-12)
+        limits = [(0, brightest), (None, None), (0, 1), (0, 1)]
+        for ax, image, (low, high), title in zip(axes, shown, limits, COLUMNS, strict=True):
+            ax.imshow(_picture(image), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            ax.set_title(f"{title}\n{image.shape[-2]}x{image.shape[-1]} px", fontsize=8)
+            ax.axis("off")
+        axes[0].text(0, 1.3, pairs.where(row), transform=axes[0].transAxes, fontsize=7)
+    return save(figure, path)
+
+
+def _picture(image: Tensor) -> Tensor:
+    return image[0].nan_to_num(0)
