@@ -33,18 +33,19 @@ def draw(pairs: Pairs, preparation: Preparation, path: Path) -> Path:
     """
     preparation.fit(pairs.speckle)
     rows = evenly(len(pairs), MOST)
-    figure = Figure(figsize=(8.4, 0.5 + 2.1 * len(rows)), layout="constrained")
-    for axes, row in zip(figure.subplots(len(rows), len(COLUMNS), squeeze=False), rows, strict=True):
+    figure = Figure(figsize=(8.4, 2.7 * len(rows)), layout="constrained")
+    for strip, row in zip(figure.subfigures(len(rows), 1, squeeze=False)[:, 0], rows, strict=True):
+        strip.suptitle(pairs.where(row), fontsize=8)
+        axes = strip.subplots(1, len(COLUMNS))
         speckle, objects = pairs.speckle[[row]], images(pairs.target[[row]])[:, 0]
         with torch.no_grad():
             shown = (speckle.float(), preparation(speckle), objects, preparation.target(objects))
         brightest = max(shown[0].flatten()[:: -(-shown[0].numel() // 2**20)].quantile(0.995).item(), 1e-12)
         limits = [(0, brightest), (None, None), (0, 1), (0, 1)]
         for ax, image, (low, high), title in zip(axes, shown, limits, COLUMNS, strict=True):
-            ax.imshow(_picture(image), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            ax.imshow(_picture(image).numpy(), cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             ax.set_title(f"{title}\n{image.shape[-2]}x{image.shape[-1]} px", fontsize=8)
             ax.axis("off")
-        axes[0].text(0, 1.3, pairs.where(row), transform=axes[0].transAxes, fontsize=7)
     return save(figure, path)
 
 
