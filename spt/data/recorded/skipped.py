@@ -40,16 +40,19 @@ class Skipped:
         path = image.path.absolute()
         return path in self.files or (image.row is not None and (path, image.key, image.row) in self.images)
 
-    def files_left(self, pairs: Sequence[FilePair]) -> list[FilePair]:
-        """Pairs of files of which neither is listed."""
-        return [pair for pair in pairs if not self.holds(pair.speckle) and not self.holds(pair.target)]
+    def files_left(self, pairs: Sequence[FilePair]) -> tuple[list[FilePair], list[str]]:
+        """Pairs of files of which neither is listed, and a note that says how many are left out."""
+        left = [pair for pair in pairs if not self.holds(pair.speckle) and not self.holds(pair.target)]
+        return left, _note(len(pairs) - len(left))
 
     def left(self, table: Table) -> Table:
         """Pairs of which neither image is listed; a note says how many are left out."""
         rows = [row for row in table.rows if not self.holds(row.speckle) and not self.holds(row.target)]
-        out = len(table) - len(rows)
-        note = [f"Left out as data.source.skip lists their images: {counted(out, 'pair')}."] if out else []
-        return Table(rows, [*table.notes, *note])
+        return Table(rows, [*table.notes, *_note(len(table) - len(rows))])
+
+
+def _note(out: int) -> list[str]:
+    return [f"Left out as data.source.skip lists their images: {counted(out, 'pair')}."] if out else []
 
 
 def read_skipped(name: str | None, root: Path) -> Skipped:

@@ -54,7 +54,8 @@ class RecordedPairs(Source):
             UserError: if the pairs cannot be found; the message names the files.
         """
         pairs, notes = self.find()
-        rows = self.skipped.left(numbered(self.skipped.files_left(pairs), self.opened.count, notes))
+        left, out = self.skipped.files_left(pairs)
+        rows = self.skipped.left(numbered(left, self.opened.count, [*notes, *out]))
         if not rows.rows:
             raise InvalidValue(f"{self.folder}: no pair is left. data.source.skip lists all of them.")
         return rows

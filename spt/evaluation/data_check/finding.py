@@ -40,8 +40,8 @@ class Finding:
 
 
 def reason(error: Exception, file: str) -> str:
-    """What an error says, without the name of the file in front."""
-    return str(error).removeprefix(file).lstrip(" :,")
+    """What an error says, without the name of the file."""
+    return str(error).removeprefix(file).replace(f" {file!r}", "").lstrip(" :,")
 
 
 def print_bad(findings: Sequence[Finding], folder: Path | None = None) -> None:

@@ -41,10 +41,11 @@ def of_recorded(source: RecordedPairs) -> Listing:
     """
     pairs, notes = source.find()
     bad: dict[tuple[Side, str], Finding] = {}
-    usable = [pair for pair in source.skipped.files_left(pairs) if _opens(source, pair, bad)]
+    left, out = source.skipped.files_left(pairs)
+    usable = [pair for pair in left if _opens(source, pair, bad)]
     listing = Listing(bad=list(bad.values()))
     if usable:
-        listing.table = source.skipped.left(numbered(usable, source.opened.count, notes))
+        listing.table = source.skipped.left(numbered(usable, source.opened.count, [*notes, *out]))
     for side in SIDES:
         listing.stacks += _stacks(source, side, [getattr(row, side) for row in listing.table.rows], listing.bad)
     return listing

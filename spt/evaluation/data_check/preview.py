@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -49,5 +50,5 @@ def draw(pairs: Pairs, preparation: Preparation, path: Path) -> Path:
     return save(figure, path)
 
 
-def _picture(image: Tensor) -> Tensor:
-    return image[0].nan_to_num(0)
+def _picture(image: Tensor) -> np.ndarray:
+    return image[0].nan_to_num(0).numpy()

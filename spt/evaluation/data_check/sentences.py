@@ -45,7 +45,8 @@ def of_splits(splits: Mapping[str, Pairs], recorded: bool, saturated: float) -> 
     yield from _speckles(train, saturated)
     yield _objects(train)
     for pairs in splits.values():
-        if said := unpredictable(pairs):
+        several = len(pairs) > 1 if pairs is train else len(pairs.object.unique()) > 1
+        if several and (said := unpredictable(pairs)):
             yield Sentence(said, bad=True)
     order = alignment(train)
     if order is not None:
