@@ -12,6 +12,9 @@ from omegaconf import DictConfig
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
 
+SHOWN = 10
+"""Sentences on unusual frames that are printed."""
+
 
 def predict(cfg: DictConfig) -> int:
     """Predict every file; the exit code says whether some were bad."""
@@ -21,8 +24,10 @@ def predict(cfg: DictConfig) -> int:
     files = FileSettings(axes=cfg.axes, colour=cfg.colour, prefix="")
     request = Request(cfg.run, cfg.input, cfg.out, cfg.format, cfg.average, cfg.batch_size, cfg.device, files)
     done = predict_files(request)
-    for line in done.unusual:
+    for line in done.unusual[:SHOWN]:
         print(f"Unusual: {line}", file=sys.stderr)
+    if len(done.unusual) > SHOWN:
+        print(f"{len(done.unusual) - SHOWN} more sentences of this kind.", file=sys.stderr)
     print(f"{done.images} images of {done.files} files are in {cfg.out}.")
     for line in done.bad:
         print(f"Not predicted: {line}", file=sys.stderr)

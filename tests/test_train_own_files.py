@@ -66,3 +66,26 @@ def test_a_speckle_without_a_target_ends_in_one_line(tmp_path: Path):
     assert done.code == 2
     assert "1 speckle without a target" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_continued_run_keeps_its_pairs_and_their_preparation(lab: Path, tmp_path: Path):
+    """An object that trained must not choose the epoch later, and weights see frames as they were trained on them."""
+    run = tmp_path / "run"
+    started = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.source.split.validation=0.2", *SETTINGS,
+        f"hydra.run.dir={run}",
+    )  # fmt: skip
+    assert started.code == 0, started.err
+    before = (run / ".hydra/config.yaml").read_bytes()
+    for change in ("data.preparation.geometry.binning=2", "data.source.split.validation=0.5"):
+        ended = command("train.py", f"run={run}", change, "trainer.max_epochs=2")
+        assert ended.code == 2
+        assert "decides what the network was trained on" in ended.err
+    (lab / "label/lb_3.png").unlink()
+    for d in (1, 2):
+        (lab / f"speckle/220grit{d}/sp_3.tif").unlink()
+    ended = command("train.py", f"run={run}", "trainer.max_epochs=2")
+    assert ended.code == 2, ended
+    assert "the pairs of train" in ended.err
+    assert "are not those that this run began with" in ended.err
+    assert (run / ".hydra/config.yaml").read_bytes().replace(b"max_epochs: 2", b"max_epochs: 1") == before

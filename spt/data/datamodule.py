@@ -111,6 +111,7 @@ class SpeckleDataModule(LightningDataModule):
             "fitted": self.preparation.state_dict(),
             "frame_size": list(self.source.frame_size),
             "object_size": list(self.object_size),
+            "pairs": {name: pairs.identity for name, pairs in self.splits.items()},
             "appearance": appearance(self.splits["train"].speckle),
         }
 

@@ -1,5 +1,6 @@
 """Pairs of speckle and object: what every source of data hands over."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
@@ -68,6 +69,12 @@ class Pairs:
     def object(self) -> Int[Tensor, " n"]:
         """Number of the object of each pair; where the source does not say, every pair shows its own."""
         return self.parameters.get("object", torch.arange(len(self)))
+
+    @property
+    def identity(self) -> str:
+        """A hash of the numbers of objects and diffusers, in the order of the pairs."""
+        numbers = torch.stack([self.object.double(), self.diffuser.double()])
+        return hashlib.sha256(numbers.numpy().tobytes()).hexdigest()[:16]
 
     def images(self, start: int = 0, stop: int | None = None) -> Float[Tensor, "n 1 h w"]:
         """Targets in [0, 1]."""

@@ -53,6 +53,10 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
     return [one(argument) for argument in arguments]
 
 
+FIXED = ("monitor", "data.preparation", "data.source.split")
+"""Beginnings of the names that a continued run keeps."""
+
+
 def continue_run(arguments: Sequence[str]) -> float:
     """Go on with a run where its ``last.ckpt`` stopped.
 
@@ -122,8 +126,11 @@ def override(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
                 f"{argument}: a continued run keeps its configuration files. Only single values that it has can be "
                 "changed, for example trainer.max_epochs=20."
             )
-        if key.endswith("_target_") or key.startswith("monitor"):
-            raise InvalidValue(f"{argument}: {key} decides what the checkpoints hold. Start a new run to change it.")
+        if key.endswith("_target_") or key.startswith(FIXED):
+            raise InvalidValue(
+                f"{argument}: {key} decides what the network was trained on or what the checkpoints hold. Start a new "
+                "run to change it; weights=<checkpoint> lets it begin with these weights."
+            )
         value: Any = change.value()
         if key.rpartition(".")[2] in PATHS and isinstance(value, str):
             value = str(Path(value).expanduser().absolute())

@@ -88,20 +88,33 @@ def predict_files(request: Request) -> Done:
     inputs, out, done = find_inputs(str(request.input), request.files), Path(str(request.out)).expanduser(), Done()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidValue(f"out={out} exists and is not empty. Choose another folder.")
-    write = FORMATS[request.format]
+    write, written = FORMATS[request.format], set[str]()
     with Progress() as progress:
         for path, key in progress.track(inputs, description="Predicting"):
             try:
                 frames = open_frames(path, key, request.files)
-                done.unusual += [] if done.files else unusual(frames, net.appearance)
                 images = reconstruct(net, frames, request)
+                stem = path.stem if key is None else f"{path.stem}_{key.strip('/').replace('/', '_')}"
+                _refuse_repeated(written, stem, images, path)
+                done.unusual += [f"{path}: {said}" for said in unusual(frames, net.appearance)]
             except UserError as error:
                 done.bad.append(str(error))
                 continue
             out.mkdir(parents=True, exist_ok=True)
-            write(out, path.stem if key is None else f"{path.stem}_{key.strip('/').replace('/', '_')}", images)
+            write(out, stem, images)
             done.files, done.images = done.files + 1, done.images + len(images)
     return done
+
+
+def _refuse_repeated(written: set[str], stem: str, images: Images, path: Path) -> None:
+    """Refuse images whose names were given to those of another file."""
+    names = {name for name, _ in _named(stem, images)}
+    if names & written:
+        raise InvalidValue(
+            f"{path}: its image {sorted(names & written)[0]} would replace that of another file. Predict it into "
+            "another folder."
+        )
+    written |= names
 
 
 def find_inputs(text: str, settings: FileSettings) -> list[tuple[Path, str | None]]:
@@ -117,7 +130,9 @@ def find_inputs(text: str, settings: FileSettings) -> list[tuple[Path, str | Non
     elif path.is_file():
         return [(path, key)]
     else:
-        files = sorted(Path(found) for found in glob.glob(str(path.expanduser()), recursive=True))
+        there = next(parent for parent in path.expanduser().parents if parent.exists())  # its brackets are no pattern
+        pattern = path.expanduser().relative_to(there).as_posix()
+        files = sorted(Path(found) for found in glob.glob(f"{glob.escape(str(there))}/{pattern}", recursive=True))
     if not files:
         raise MissingFile(f"input={text}: no such file or folder, and no file fits it as a pattern.")
     stems = [file.stem for file in files]

@@ -97,6 +97,8 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
 def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     """Make the data, train the network, evaluate its best epoch."""
     splits = load_data(prepared)
+    if resumed:
+        check_same_pairs(prepared)
     module = connect(prepared, splits)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
@@ -122,6 +124,21 @@ def load_data(prepared: Prepared) -> list[str]:
     described = data.preparation.describe(data.source.frame_size)
     log.info("Speckle: %s. Image: %dx%d px.", described, *data.object_size)
     return splits
+
+
+def check_same_pairs(prepared: Prepared) -> None:
+    """Refuse to go on with other pairs in a split: an object that trained could now choose the epoch.
+
+    Raises:
+        InvalidValue: naming the splits that differ.
+    """
+    data, before = prepared.parts.data, read_checkpoint(prepared.folder.last).get("pairs", {})
+    other = [name for name, pairs in data.splits.items() if before and before.get(name) != pairs.identity]
+    if data.source.recorded and other:
+        raise InvalidValue(
+            f"the pairs of {', '.join(other)} are not those that this run began with: files were added, removed or "
+            "renamed, or the split was changed. Restore them, or start a new run, with weights=<checkpoint>."
+        )
 
 
 def connect(prepared: Prepared, splits: list[str]) -> SpeckleModule:

@@ -48,6 +48,11 @@ class Trained:
     object_size: tuple[int, int]
     appearance: Ranges
 
+    def __repr__(self) -> str:
+        height, width = self.frame_size
+        chain = self.preparation.describe(self.frame_size)
+        return f"{type(self.model).__name__} of {self.folder.path}, frames of {height}x{width} px ({chain})"
+
     def __call__(self, frames: Array, batch_size: int = 16) -> Array:
         """Reconstruct the objects behind recorded speckles.
 
@@ -60,6 +65,8 @@ class Trained:
             InvalidType: if the frames are no real numbers.
             InvalidValue: if they have another size than the training frames, or hold values that no camera records.
         """
+        if batch_size < 1:
+            raise InvalidValue(f"batch_size must be at least 1, got {batch_size}.")
         speckle = self._checked(_tensor(frames))
         predict = Predictor(self.model, self.head, self.preparation, object_size=self.object_size)
         images = torch.cat([predict(part)[1] for part in speckle.split(batch_size)])
@@ -70,7 +77,7 @@ class Trained:
         return shaped.numpy() if isinstance(frames, np.ndarray) else shaped
 
     def _checked(self, frames: Tensor) -> Tensor:
-        if not isinstance(frames, Tensor) or frames.dtype.is_complex or frames.dtype == torch.bool:
+        if not isinstance(frames, Tensor) or frames.dtype.is_complex:
             kind = frames.dtype if isinstance(frames, Tensor) else type(frames).__name__
             raise InvalidType(f"frames must be real numbers in a numpy array or a tensor, got {kind}.")
         shape = tuple(frames.shape)
@@ -81,6 +88,7 @@ class Trained:
                 f"frames of {shape[-2]}x{shape[-1]} px, but the network was trained on frames of "
                 f"{self.frame_size[0]}x{self.frame_size[1]} px. Record or crop them as those of the training."
             )
+        frames = frames.to(torch.uint8) if frames.dtype == torch.bool else frames
         speckle = frames.detach().reshape(-1, *shape[-2:]).cpu()
         if speckle.dtype.is_floating_point:
             bad = ~(speckle.isfinite() & ((speckle >= 0) | (self.preparation.transform == "none"))).flatten(1).all(1)
@@ -130,6 +138,6 @@ def _size(saved: Mapping[str, Any], name: str) -> tuple[int, int]:
 
 def _tensor(frames: Any) -> Any:
     """A numpy array in the byte order of this machine, as a tensor; anything else as it is."""
-    if not isinstance(frames, np.ndarray):
+    if not isinstance(frames, np.ndarray) or frames.dtype.kind not in "buifc":
         return frames
     return torch.from_numpy(np.ascontiguousarray(frames.astype(frames.dtype.newbyteorder("="), copy=False)))

@@ -75,7 +75,7 @@ def test_frames_of_another_shape(net: Trained, shape: tuple[int, ...], message: 
         net(np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize("frames", [np.zeros((32, 32), complex), np.zeros((32, 32), bool), [[1.0, 2.0]]])
+@pytest.mark.parametrize("frames", [np.zeros((32, 32), complex), np.full((32, 32), None), [[1.0, 2.0]]])
 def test_frames_that_are_no_real_numbers(net: Trained, frames: object, own_checks: None):
     with pytest.raises(TypeError, match="frames must be real numbers in a numpy array or a tensor"):
         net(frames)  # type: ignore[type-var]
@@ -109,3 +109,17 @@ def test_neither_lightning_nor_torchmetrics_is_imported(folder: RunFolder):
     code = f"import sys, spt; spt.load({str(folder.path)!r}); print({heavy})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_masks_of_one_bit_are_frames_of_0_and_1(net: Trained, frames: np.ndarray):
+    assert np.array_equal(net(frames > 100), net((frames > 100).astype(np.uint8)))
+
+
+def test_a_batch_has_a_frame(net: Trained, frames: np.ndarray):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        net(frames, 0)
+
+
+def test_it_prints_itself_in_a_line(net: Trained):
+    assert repr(net).startswith("SpTUNet of ")
+    assert "frames of 32x32 px (frame 32x32 -> sqrt -> standardize)" in repr(net)

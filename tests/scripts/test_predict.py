@@ -92,7 +92,7 @@ def test_frames_of_another_kind_get_a_warning(run: Path, tmp_path: Path):
     np.save(tmp_path / "flat.npy", np.full((2, 32, 32), 3, np.uint8))
     ended = predict(run, f"input={tmp_path / 'flat.npy'}", f"out={tmp_path / 'out'}")
     assert ended.code == 0
-    assert "Unusual: The contrast (standard deviation over mean) is 0 to 0; the training frames had" in ended.err
+    assert "flat.npy: The contrast (standard deviation over mean) is 0 to 0; the training frames had" in ended.err
 
 
 @pytest.mark.parametrize(
@@ -123,3 +123,14 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     assert message in ended.err
     assert "Traceback" not in ended.err
     assert not (tmp_path / "o").exists()
+
+
+def test_two_files_whose_images_would_have_one_name(run: Path, tmp_path: Path):
+    folder = tmp_path / "[in]"
+    folder.mkdir()
+    np.save(folder / "x.npy", FRAMES[:2])
+    Image.fromarray(FRAMES[2]).save(folder / "x_0.png")
+    ended = predict(run, f"input='{folder}/*'", f"out={tmp_path / 'out'}")
+    assert ended.code == 1
+    assert "x_0.png: its image x_0 would replace that of another file" in ended.err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x_0.png", "x_1.png"]

@@ -112,7 +112,7 @@ def test_one_batch_overfits(loss: str):
     data = build(cfg.data)
     data.setup()
     pairs = data.splits["train"]
-    speckle, target = data.preparation(pairs.speckle[:, None]), pairs.images()
+    speckle, target = data.preparation(pairs.speckle[:][:, None]), pairs.images()
     model, criterion = build(cfg.model), build(cfg.loss)
     optimizer = torch.optim.AdamW(model.parameters(), 5e-4)  # at 2e-3 Dice saturates some pixels on the wrong side
     for step in range(600):

@@ -78,8 +78,8 @@ class Correction(nn.Module):
                 light = (light - self.background).clamp(min=0)
             if flat == "envelope":
                 light = envelope(light)
-            light = light / light.mean()
-            if not light.min() > LOWEST:
+            light = light / light.mean().clamp(min=1e-30)
+            if not (light.isfinite().all() and light.min() > LOWEST):
                 raise InvalidValue(
                     f"data.preparation.correction.flat={flat}: the field is below {LOWEST:.0%} of its mean somewhere, "
                     "and frames cannot be divided by it. Record frames and flat field of the lit part alone, or set it "
@@ -124,7 +124,10 @@ def _mean_of_file(name: str, read: Callable[[str], Frames], mean: Tensor) -> Flo
             f"{name}: frames of {frames.shape[1]}x{frames.shape[2]} px, but the speckles have "
             f"{mean.shape[0]}x{mean.shape[1]} px. Record it with the same camera window."
         )
-    return mean_frame(frames)
+    found = mean_frame(frames)
+    if not (found.isfinite().all() and (found >= 0).all()):
+        raise InvalidValue(f"{name} holds NaN, infinity or negative intensities. Record it again, or leave it out.")
+    return found
 
 
 def mean_frame(frames: Tensor | Frames, most: int = FRAMES) -> Float[Tensor, "h w"]:

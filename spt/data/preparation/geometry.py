@@ -12,6 +12,9 @@ from spt.optics.resampling import resized
 Size = tuple[int, int]
 """Height and width [px]."""
 
+LARGEST = 2**14
+"""Side of the largest image [px]."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -33,6 +36,9 @@ class Geometry:
     name: str = "data.preparation.geometry"
 
     def __post_init__(self) -> None:
+        named = [*(self.crop or ()), *([] if self.size is None else sides_of(self.size))]
+        if not all(isinstance(side, int) for side in named):
+            raise InvalidValue(f"{self.name}: crop and size are whole numbers of pixels, got {self.crop}, {self.size}.")
         if self.crop is not None and (len(self.crop) not in (2, 4) or min(self.crop[-2:]) < 1 or min(self.crop) < 0):
             raise InvalidValue(
                 f"{self.name}.crop must be [height, width] of the middle or [top, left, height, width], got "
@@ -40,9 +46,11 @@ class Geometry:
             )
         if self.binning < 1:
             raise InvalidValue(f"{self.name}.binning must be at least 1, got {self.binning}.")
-        sides = [self.size] if isinstance(self.size, int) else list(self.size or [1])
-        if len(sides) > 2 or min(sides) < 1:
-            raise InvalidValue(f"{self.name}.size must be a side or [height, width] in px, got {self.size}.")
+        sides = sides_of(self.size or 1)
+        if self.size == 0 or len(sides) > 2 or min(sides) < 1 or max(sides) > LARGEST:
+            raise InvalidValue(
+                f"{self.name}.size must be a side or [height, width] in px, up to {LARGEST}, got {self.size}."
+            )
 
     def result(self, size: Size) -> Size:
         """Size of the result for frames of ``size``.
@@ -92,10 +100,8 @@ class Geometry:
     def _binned(self, size: Size) -> Size:
         if size[0] % self.binning or size[1] % self.binning:
             fits = [side // self.binning * self.binning for side in size]
-            raise InvalidValue(
-                f"{self.name}.binning = {self.binning} does not divide {size[0]}x{size[1]} px. Crop first: "
-                f"{self.name}.crop={fits}."
-            )
+            remedy = f"Crop first: {self.name}.crop={fits}." if min(fits) else "Choose a smaller one."
+            raise InvalidValue(f"{self.name}.binning = {self.binning} does not divide {size[0]}x{size[1]} px. {remedy}")
         return size[0] // self.binning, size[1] // self.binning
 
     def _resized(self, size: Size) -> Size:
@@ -108,6 +114,11 @@ class Geometry:
                 f"ratio of height to width, or crop first: {self.name}.crop=[{side},{side}] keeps the middle square."
             )
         return new
+
+
+def sides_of(size: int | Sequence[int]) -> list[int]:
+    """A side, or height and width, as a list."""
+    return [size] if isinstance(size, int) else list(size)
 
 
 def same_aspect(size: Size, other: Size) -> bool:

@@ -46,6 +46,11 @@ def find_pairs(
     patterns = {
         side: Pattern(text, f"data.source.{side}") for side, text in (("speckle", speckle), ("target", target)) if text
     }
+    if "speckle" in patterns and patterns["speckle"].shift is not None:
+        raise InvalidValue(
+            f"data.source.speckle={speckle}: only data.source.target may end in [number], for all targets in one file. "
+            "Leave it out here."
+        )
     candidates = {side: _matching(root, pattern, side) for side, pattern in patterns.items() if pattern.shift is None}
     one_file = patterns["target"] if "target" in patterns and patterns["target"].shift is not None else None
     candidates = _by_words(root, patterns, candidates)

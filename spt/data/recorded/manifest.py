@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Sequence
+from math import isfinite, nan
 from pathlib import Path
 
 from spt.data.files.names import split_key
@@ -146,9 +147,12 @@ def _number(where: str, column: str, cell: str) -> float | None:
     if not cell:
         return None
     try:
-        return float(cell)
+        number = float(cell)
     except ValueError:
-        raise InvalidValue(f"{where}: {column} must be a number, got {cell!r}.") from None
+        number = nan
+    if not isfinite(number):
+        raise InvalidValue(f"{where}: {column} must be a number, got {cell!r}.")
+    return number
 
 
 def _relative(image: Image, folder: Path) -> str:

@@ -79,7 +79,7 @@ def described(path: Path, inside: PurePath) -> tuple[Candidate, tuple[str, ...]]
         side, split = own_side or side, own_split or split  # the innermost folder decides
     own_side, own_split, rest = _sorted_words(words(inside.stem))
     side = side or own_side
-    if not any(word.isdigit() for word in rest):  # x_train, but not test_3
+    if not any(word.isdecimal() for word in rest):  # x_train, but not test_3
         split = split or own_split
     return Candidate(path, None, inside.stem, side, split), tuple(others)
 
@@ -99,9 +99,9 @@ def by_stem(stem: str) -> str:
 
 def by_words(stem: str) -> tuple[str, ...]:
     """The name without the words that say which side and which split it is; 007 is 7."""
-    return tuple(str(int(word)) if word.isdigit() else word for word in _sorted_words(words(stem))[2])
+    return tuple(str(int(word)) if word.isdecimal() else word for word in _sorted_words(words(stem))[2])
 
 
 def by_numbers(stem: str) -> tuple[int, ...]:
     """The numbers in the name."""
-    return tuple(int(word) for word in words(stem) if word.isdigit())
+    return tuple(int(word) for word in words(stem) if word.isdecimal())

@@ -69,17 +69,17 @@ def numbers(names: Sequence[str]) -> dict[str, int]:
     if len({len(part) for part in parts}) == 1:
         places = [k for k, values in enumerate(zip(*parts, strict=True)) if len(set(values)) > 1]
         if len(names) == 1:  # nothing to compare with: the last number
-            places = [k for k, value in enumerate(parts[0]) if value.isdigit()][-1:]
-        if len(places) == 1 and all(part[places[0]].isdigit() for part in parts):
+            places = [k for k, value in enumerate(parts[0]) if value.isdecimal()][-1:]
+        if len(places) == 1 and all(part[places[0]].isdecimal() for part in parts):
             found = [int(part[places[0]]) for part in parts]
-            if len(set(found)) == len(found):
+            if len(set(found)) == len(found) and max(found) < 2**63:
                 return dict(zip(names, found, strict=True))
     return {name: number for number, name in enumerate(names, start=1)}
 
 
 def _natural(name: str) -> list[tuple[bool, float, str]]:
     parts = re.findall(r"\d+(?:\.\d+)?|[^\d]+", name.lower())
-    return [(not part[0].isdigit(), float(part) if part[0].isdigit() else 0.0, part) for part in parts]
+    return [(not part[0].isdecimal(), float(part) if part[0].isdecimal() else 0.0, part) for part in parts]
 
 
 def _taken_apart(pair: FilePair, count: Count) -> list[FilePair]:
@@ -119,4 +119,4 @@ def _own_number(identity: str | Image, several: bool) -> int | None:
         return identity.row
     name = identity.path.stem if isinstance(identity, Image) else identity
     found = re.findall(r"\d+", name)
-    return int(found[-1]) if found else None
+    return int(found[-1]) if found and int(found[-1]) < 2**63 else None  # as large as a tensor's numbers

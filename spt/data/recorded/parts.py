@@ -128,8 +128,11 @@ def _listed(part: str, rule: Part, objects: Sequence[int], root: Path) -> list[i
     there, chosen = set(objects), []
     for text in rule.split(",") if isinstance(rule, str) else map(str, rule):
         ends = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", text)
-        wanted = range(int(ends[1]), int(ends[2] or ends[1]) + 1) if ends else read_numbers(text, setting, root)
-        found = [number for number in wanted if number in there]
+        if ends:
+            first, last = int(ends[1]), int(ends[2] or ends[1])
+            found = sorted(number for number in there if first <= number <= last)
+        else:
+            found = [number for number in read_numbers(text, setting, root) if number in there]
         if not found:
             raise InvalidValue(
                 f"{setting}: no object has a number of {text}. The objects are numbered {min(there)} to {max(there)}."

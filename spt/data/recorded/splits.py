@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isclose
+from math import isclose, isfinite
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -53,7 +53,7 @@ class Split:
     def __post_init__(self) -> None:
         for name in ("validation", "test"):
             value = getattr(self, name)
-            if isinstance(value, int | float) and not (0 <= value < 1 or value == int(value) > 0):
+            if isinstance(value, bool) or (isinstance(value, int | float) and not _is_part(value)):
                 raise InvalidValue(
                     f"data.source.split.{name} must be a share below 1, a count, ranges such as 1-50, or a file, got "
                     f"{value}."
@@ -62,6 +62,11 @@ class Split:
             raise InvalidValue(f"data.source.split.mode must be sequence, shuffled or blocks, got {self.mode!r}.")
         if self.unseen not in (None, "diffuser", "distance"):
             raise InvalidValue(f"data.source.split.unseen must be diffuser, distance or null, got {self.unseen!r}.")
+        if self.fold > 0 and self.unseen is None:
+            raise InvalidValue(
+                f"data.source.split.fold={self.fold} needs data.source.split.unseen=diffuser or distance: what is left "
+                "out in turn."
+            )
         if self.fold < 0:
             raise InvalidValue(f"data.source.split.fold must be 0 or more, got {self.fold}.")
 
@@ -78,6 +83,13 @@ class Split:
             InvalidValue: if the table contradicts itself, or nothing is left to train or to validate with.
         """
         away, classes = self._away(table), _texts(self.unseen_classes)
+        labels = {str(row.label) for row in table.rows if row.label is not None}
+        if classes - labels:
+            there, unknown = (sorted(map(str, names)) for names in (labels, classes - labels))
+            raise InvalidValue(
+                f"data.source.split.unseen_classes names {unknown}, but the classes of these pairs are "
+                f"{', '.join(there) or 'not known'}."
+            )
         parts = self._parts(table, away, root)
         inside = [row for row, out in zip(table.rows, away, strict=True) if not out]
         trained = {row.diffuser for row in inside if row.label not in classes and parts[row.object] == "train"}
@@ -105,7 +117,7 @@ class Split:
         by_name = {name: number for number, name in names.items() if name}
         chosen = set()
         for wanted in self.unseen_diffusers:
-            number = by_name.get(str(wanted), int(wanted) if str(wanted).lstrip("-").isdigit() else None)
+            number = by_name.get(str(wanted), int(wanted) if str(wanted).lstrip("-").isdecimal() else None)
             if number not in names:
                 there = ", ".join(str(n) + (f" ({name})" if name else "") for n, name in names.items())
                 raise InvalidValue(
@@ -186,6 +198,11 @@ def _check(splits: Sequence[str | None]) -> None:
         if not counts[name]:
             rest = ", ".join(f"{split} {counts[split]}" for split in NAMES if counts[split])
             raise InvalidValue(f"no pair is left for {name}; there are {rest or 'none'}. {remedy}.")
+
+
+def _is_part(value: float) -> bool:
+    """Whether a number is a share below 1 or a count."""
+    return 0 <= value < 1 or (isfinite(value) and value == int(value) > 0)
 
 
 def _texts(values: Sequence[str | int]) -> set[str | None]:

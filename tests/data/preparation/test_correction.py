@@ -102,3 +102,10 @@ def test_the_chain_in_words():
     assert preparation.describe((512, 640)) == (
         "frame 512x640 -> background -> crop 480x480 -> binning 2 240x240 -> sqrt -> standardize"
     )
+
+
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("setting", ["background", "flat"])
+def test_a_file_with_values_that_no_camera_records(setting, value):
+    with pytest.raises(ValueError, match=r"f.npy holds NaN, infinity or negative intensities"):
+        Correction(**{setting: "f.npy"}).fit(torch.ones(4, 4), read=lambda name: torch.full((1, 4, 4), value))

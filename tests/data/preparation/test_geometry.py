@@ -71,8 +71,16 @@ def test_a_crop_outside_the_frame(crop):
         ({"binning": 0}, "binning must be at least 1, got 0"),
         ({"size": [1, 2, 3]}, "size must be a side"),
         ({"size": 0}, "size must be a side"),
+        ({"size": 100000}, "up to 16384, got 100000"),
+        ({"size": [16.5, 16]}, "whole numbers of pixels"),
+        ({"crop": [16.5, 16]}, "whole numbers of pixels"),
     ],
 )
 def test_values_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         Geometry(**settings)
+
+
+def test_a_binning_larger_than_the_frame_advises_no_crop():
+    with pytest.raises(ValueError, match=r"binning = 64 does not divide 32x32 px. Choose a smaller one"):
+        Geometry(binning=64).result((32, 32))

@@ -3,9 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from recordings import belongs_together, folder, image, names, write, write_pairs
 
 from spt.data.recorded.discovery import find_pairs
+from spt.data.recorded.folder import FolderPairs
+from spt.data.recorded.splits import Split
 from spt.errors import InvalidValue, MissingFile
 
 
@@ -141,3 +144,19 @@ def test_folders_that_are_not_there_or_empty(tmp_path: Path):
     (tmp_path / "x").mkdir()
     with pytest.raises(MissingFile, match=r"data\.source\.speckle=x/\*\.png matches no file"):
         found(tmp_path, speckle="x/*.png")
+
+
+@pytest.mark.parametrize("word", ["20261126090450123456", "²"])
+def test_numbers_that_no_tensor_holds_and_signs_that_look_like_numbers(tmp_path, word):
+    """Time stamps of twenty digits are names; a superscript two is a letter."""
+    for side in ("speckle", "target"):
+        (tmp_path / side).mkdir()
+        for k in range(3):
+            Image.fromarray(np.full((8, 8), 40 * k + 20, np.uint8)).save(tmp_path / side / f"{word}_{k}.png")
+    pairs = FolderPairs(str(tmp_path), split=Split(0.2)).load()
+    assert len(pairs["train"]) + len(pairs["val_seen"]) == 3
+
+
+def test_a_place_in_a_file_is_of_targets_alone(tmp_path):
+    with pytest.raises(InvalidValue, match=r"only data.source.target may end in \[number\]"):
+        find_pairs(tmp_path, "speckle/{number}.png[number]", "target/{number}.png")

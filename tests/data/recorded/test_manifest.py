@@ -88,6 +88,8 @@ def test_objects_classes_and_splits(root: Path):
         ("speckle,target\ns/0.png,t/0.png\ns/1.png,\n", "line 3: the column 'target' is empty"),
         ("speckle,target,distance\ns/0.png,t/0.png,far\n", "line 2: distance must be a number, got 'far'"),
         ("speckle,target,speckle_frame\ns/0.png,t/0.png,1.5\n", "line 2: speckle_frame must be a whole number from 0"),
+        ("speckle,target,speckle_frame\ns/0.png,t/0.png,nan\n", "line 2: speckle_frame must be a number, got 'nan'"),
+        ("speckle,target,distance\ns/0.png,t/0.png,inf\n", "line 2: distance must be a number, got 'inf'"),
         ("speckle,target\ns/0.png,t/0.png,x\n", "line 2: 3 values, but the header names 2 columns"),
     ],
 )

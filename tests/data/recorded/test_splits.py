@@ -243,3 +243,26 @@ def test_wrong_index_arrays(tmp_path: Path):
         Split("half.npy")(table(), tmp_path)
     with pytest.raises(MissingFile, match=r"validation=none\.npy: .*none\.npy is not there"):
         Split("none.npy")(table(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"validation": float("nan")}, "validation must be a share below 1"),
+        ({"validation": True}, "validation must be a share below 1"),
+        ({"validation": -3}, "validation must be a share below 1"),
+        ({"fold": 5}, "fold=5 needs data.source.split.unseen"),
+    ],
+)
+def test_numbers_that_say_nothing(settings, message, own_checks):
+    with pytest.raises(InvalidValue, match=message):
+        Split(**settings)
+
+
+def test_a_class_that_is_not_there():
+    with pytest.raises(InvalidValue, match=r"unseen_classes names \['q'\], but the classes of these pairs are a, b"):
+        Split(unseen_classes=["q"])(table(label=lambda k, d: "ab"[k % 2]))
+
+
+def test_a_range_of_any_length_takes_no_time():
+    assert objects(table(), Split("8-99999999999"))["val_seen"] == [8, 9]
