@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from spt.data.files.frames import Frames
+from spt.data.readers import evenly
 from spt.optics import statistics
 
 SAMPLE = 64
@@ -26,7 +27,7 @@ Ranges = dict[str, list[float]]
 
 def appearance(frames: Tensor | Frames) -> Ranges:
     """Range of mean, brightest pixel, contrast and grain size over a sample of frames."""
-    values = torch.stack([_measure(frames[number]) for number in evenly(len(frames))])
+    values = torch.stack([_measure(frames[number]) for number in evenly(len(frames), SAMPLE)])
     low, high = values.amin(0).tolist(), values.amax(0).tolist()
     return {name: list(both) for name, both in zip(WORDS, zip(low, high, strict=True), strict=True)}
 
@@ -43,11 +44,6 @@ def unusual(frames: Tensor | Frames, known: Ranges) -> list[str]:
         for name, (low, high) in known.items()
         if found[name][1] < low * (1 - ROOM) or found[name][0] > high * (1 + ROOM)
     ]
-
-
-def evenly(count: int) -> list[int]:
-    """Numbers of the frames that are measured."""
-    return torch.linspace(0, count - 1, min(count, SAMPLE)).round().long().unique().tolist()
 
 
 def _measure(frame: Tensor) -> Float[Tensor, " 4"]:

@@ -10,6 +10,10 @@ from torch import Tensor
 CHUNK = 16
 
 
+ENVELOPE = 1 / 8
+"""Width of the average that tells illumination from grains, as a share of the frame."""
+
+
 def contrast(intensity: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b"]:
     """Speckle contrast of each frame, standard deviation over mean; 1 when fully developed; 0 for a dark frame.
 
@@ -26,6 +30,17 @@ def envelope(intensity: Float[Tensor, "*b h w"], sigma: float) -> Float[Tensor, 
     """
     rows, columns = (_averaging(n, sigma, intensity) for n in intensity.shape[-2:])
     return rows @ intensity @ columns.T
+
+
+def illumination(mean: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
+    """Smooth part of a mean frame: what is left when the grains are averaged away.
+
+    Source: twicing, Tukey, Exploratory Data Analysis (1977): what a first average missed, a second one of the quotient
+        finds. Differs: a quotient instead of a difference.
+    """
+    sigma = ENVELOPE * min(mean.shape)
+    first = envelope(mean, sigma)
+    return first * envelope(mean / first, sigma)
 
 
 def _averaging(samples: int, sigma: float, like: Tensor) -> Float[Tensor, "n n"]:

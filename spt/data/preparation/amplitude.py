@@ -13,6 +13,7 @@ from spt.data.files.frames import Frames
 from spt.data.preparation.correction import FRAMES, Correction, mean_frame
 from spt.data.preparation.geometry import Geometry, Size
 from spt.data.preparation.target import TargetPreparation
+from spt.data.readers import evenly
 from spt.errors import InvalidValue
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class Preparation(nn.Module):
         if self.correction.needs_fit:
             self.correction.fit(mean_frame(frames), _open)
         if self.scale == "set":
-            numbers = torch.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().long().unique().tolist()
+            numbers = evenly(len(frames), FRAMES)
             moments = torch.stack([_moments(self._compressed(frames[k : k + 1])) for k in numbers]).mean(0)
             self.level = moments[0].float()
             self.spread = (moments[1] - moments[0] ** 2).sqrt().float()

@@ -9,14 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from spt.data.files.frames import Frames
+from spt.data.readers import evenly
 from spt.errors import InvalidValue
 from spt.optics import statistics
 
 FRAMES = 512
 """Training frames, spread evenly, that a mean is taken of."""
-
-ENVELOPE = 1 / 8
-"""Width of the average that tells illumination from grains, as a share of the frame."""
 
 LOWEST = 0.02
 """A flat field below this share of its mean is too dark to divide by."""
@@ -77,7 +75,7 @@ class Correction(nn.Module):
             if self.background is not None and background != "mean":
                 light = (light - self.background).clamp(min=0)
             if flat == "envelope":
-                light = envelope(light)
+                light = statistics.illumination(light)
             light = light / light.mean().clamp(min=1e-30)
             if not (light.isfinite().all() and light.min() > LOWEST):
                 raise InvalidValue(
@@ -94,17 +92,6 @@ class Correction(nn.Module):
         if self.hot_pixels is not None:
             frames = without_hot_pixels(frames, self.hot_pixels)
         return frames if self.flat is None else frames / self.flat
-
-
-def envelope(mean: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Smooth part of a mean frame.
-
-    Source: twicing, Tukey, Exploratory Data Analysis (1977): what a first average missed, a second one of the quotient
-        finds. Differs: a quotient instead of a difference.
-    """
-    sigma = ENVELOPE * min(mean.shape)
-    first = statistics.envelope(mean, sigma)
-    return first * statistics.envelope(mean / first, sigma)
 
 
 def without_hot_pixels(frames: Float[Tensor, "*b h w"], factor: float) -> Float[Tensor, "*b h w"]:
@@ -132,7 +119,7 @@ def _mean_of_file(name: str, read: Callable[[str], Frames], mean: Tensor) -> Flo
 
 def mean_frame(frames: Tensor | Frames, most: int = FRAMES) -> Float[Tensor, "h w"]:
     """Mean of at most ``most`` frames, evenly spread, read one after the other."""
-    numbers = torch.linspace(0, len(frames) - 1, min(most, len(frames))).round().long().unique().tolist()
+    numbers = evenly(len(frames), most)
     total = torch.zeros(frames.shape[1:], dtype=torch.float64)
     for number in numbers:
         total += frames[number].double()

@@ -13,9 +13,6 @@ from spt.data.readers import evenly
 from spt.errors import InvalidValue, MissingName
 from spt.optics import statistics
 
-ENVELOPE = 1 / 8
-"""Width of the average that tells illumination from grains, as a share of the frame."""
-
 BLURS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 MOST_DIFFUSERS = 8
 DUPLICATE = 0.999
@@ -144,15 +141,9 @@ def _chosen(pairs: Pairs, index: Int[Tensor, " n"], limit: int, name: str) -> Fr
 
 
 def flattened(speckle: Float[Tensor, "n h w"]) -> tuple[Float[Tensor, "n h w"], Float[Tensor, "h w"]]:
-    """Divide frames of mean 1 by the envelope that they share; return them and the envelope, of maximum 1.
-
-    Source: twicing, Tukey, Exploratory Data Analysis (1977): what a first average missed, a second one of the quotient
-        finds. Differs: a quotient instead of a difference.
-    """
+    """Divide frames of mean 1 by the envelope that they share; return them and the envelope, of maximum 1."""
     frames = speckle / speckle.mean((-2, -1), keepdim=True)
-    sigma = ENVELOPE * min(speckle.shape[-2:])
-    envelope = statistics.envelope(frames.mean(0), sigma)
-    envelope = envelope * statistics.envelope(frames.mean(0) / envelope, sigma)
+    envelope = statistics.illumination(frames.mean(0))
     frames = frames / envelope
     return frames / frames.mean((-2, -1), keepdim=True), envelope / envelope.max()
 
