@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from conftest import command
 from recordings import write, write_pairs
 
@@ -89,3 +90,21 @@ def test_a_continued_run_keeps_its_pairs_and_their_preparation(lab: Path, tmp_pa
     assert "the pairs of train" in ended.err
     assert "are not those that this run began with" in ended.err
     assert (run / ".hydra/config.yaml").read_bytes().replace(b"max_epochs: 2", b"max_epochs: 1") == before
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [(np.full((32, 32), 7, np.uint16), "is constant"), (np.full((32, 32), np.nan, np.float32), "holds NaN")],
+)
+def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, pixels: np.ndarray, said: str):
+    for file in (lab / "speckle").rglob("*.tif"):
+        write(file, pixels if file.stem == "sp_4" else tifffile.imread(file).astype(pixels.dtype))
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.source.split.unseen_diffusers=[2]", *SETTINGS,
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "sp_4.tif" in done.err
+    assert said in done.err
+    assert "epoch" not in done.out + done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()

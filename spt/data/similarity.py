@@ -1,6 +1,6 @@
 """How alike images are, whatever their size: small copies of them, and the distance between two of these."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -37,8 +37,18 @@ class Copies:
     target: Float[Tensor, "b n"]
 
 
-def copies(pairs: Pairs, rows: Sequence[int] | None = None) -> Iterator[Copies]:
-    """Small copies of pairs, some at a time, in the order of ``rows``; of all pairs where there are none."""
+Look = Callable[[Pairs, int, Tensor, Tensor], None]
+"""What is told of each block of images that is read: the split, its first pair, speckles, targets."""
+
+
+def copies(pairs: Pairs, rows: Sequence[int] | None = None, look: Look | None = None) -> Iterator[Copies]:
+    """Small copies of pairs, some at a time, in the order of ``rows``; of all pairs where there are none.
+
+    Args:
+        pairs: the images.
+        rows: numbers of the pairs.
+        look: shown every block of neighbouring pairs; it may refuse one.
+    """
     rows = range(len(pairs)) if rows is None else rows
     pixels = max(images.shape[1] * images.shape[2] for images in (pairs.speckle, pairs.target))
     step = max(1, PIXELS_AT_ONCE // pixels)
@@ -46,7 +56,10 @@ def copies(pairs: Pairs, rows: Sequence[int] | None = None) -> Iterator[Copies]:
         part = rows[start : start + step]
         # A slice of a tensor is a view, a list of numbers makes a copy.
         index = slice(part[0], part[-1] + 1) if isinstance(part, range) else list(part)
-        yield Copies(torch.tensor(part), thumbnails(pairs.speckle[index]), thumbnails(pairs.target[index]))
+        speckle, target = pairs.speckle[index], pairs.target[index]
+        if look is not None:
+            look(pairs, part[0], speckle, target)
+        yield Copies(torch.tensor(part), thumbnails(speckle), thumbnails(target))
 
 
 def joined(parts: Sequence[Copies]) -> Copies:

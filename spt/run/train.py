@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from spt.data.leaks import check_choice, check_leaks
+from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidValue
 from spt.run.building import build
 from spt.run.folder import RunFolder
@@ -109,14 +111,14 @@ def load_data(prepared: Prepared) -> list[str]:
     """Make and read the data; return the splits that validation watches.
 
     Raises:
-        UserError: if they cannot be made, their splits share pairs or objects, or the monitored value is of none
-            of these splits.
+        UserError: if they cannot be made, an image is unusable, their splits share pairs or objects, or the
+            monitored value is of none of these splits.
     """
     data, config = prepared.parts.data, prepared.config
     data.prepare_data()
     data.setup()
     if data.source.recorded:
-        check_leaks(data.splits, config.leaks)
+        check_leaks(data.splits, config.leaks, partial(refuse_unusable, preparation=data.preparation))
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))

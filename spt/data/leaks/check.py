@@ -6,6 +6,7 @@ from typing import Literal
 
 from spt.data.leaks.search import find_leaks
 from spt.data.pairs import Pairs
+from spt.data.similarity import Look
 from spt.errors import InvalidValue
 
 log = logging.getLogger(__name__)
@@ -24,19 +25,22 @@ def check_choice(leaks: str) -> None:
         raise InvalidValue(f"leaks must be error, warn or off, got {leaks!r}.")
 
 
-def check_leaks(splits: Mapping[str, Pairs], leaks: Literal["error", "warn", "off"] = "error") -> None:
+def check_leaks(
+    splits: Mapping[str, Pairs], leaks: Literal["error", "warn", "off"] = "error", look: Look | None = None
+) -> None:
     """Refuse a set whose splits leak into each other.
 
     Args:
         splits: the pairs of each split by its name.
-        leaks: ``error`` refuses a set with leaks, ``warn`` logs them, ``off`` does not look.
+        leaks: ``error`` refuses a set with leaks, ``warn`` logs them, ``off`` reads nothing.
+        look: shown every block of images that is read; it may refuse one.
     Raises:
         InvalidValue: if there are leaks and ``leaks`` is ``error``, or if it is none of the three.
     """
     check_choice(leaks)
     if leaks == "off":
         return
-    found = find_leaks(splits)
+    found = find_leaks(splits, look)
     if not found:
         log.info("Leak check: no pair of another split repeats one of train.")
         return

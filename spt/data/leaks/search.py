@@ -8,7 +8,7 @@ from torch import Tensor
 from spt.data.leaks.leak import Leak, Place, same_file, same_pixels
 from spt.data.leaks.nearest import Neighbours, Scale
 from spt.data.pairs import Pairs
-from spt.data.similarity import copies, joined
+from spt.data.similarity import Look, copies, joined
 
 SAME_OBJECT = 0.003
 """Objects that are closer than this count as one; :func:`find_leaks` says what a distance is and what was measured."""
@@ -20,7 +20,7 @@ EQUAL = 1e-5
 """1 less the correlation of equal frames, with room for rounding; such frames are then compared pixel by pixel."""
 
 
-def find_leaks(splits: Mapping[str, Pairs]) -> list[Leak]:
+def find_leaks(splits: Mapping[str, Pairs], look: Look | None = None) -> list[Leak]:
     """Find pairs that must not be where they are: at most one leak a pair, and one a diffuser.
 
     No pair of another split may repeat one of ``train``: its file, its pixels, its object, or its object's number.
@@ -41,16 +41,17 @@ def find_leaks(splits: Mapping[str, Pairs]) -> list[Leak]:
 
     Args:
         splits: the pairs of each split by its name.
+        look: shown every block of images that is read; it may refuse one.
     """
     evaluated = {name: pairs for name, pairs in splits.items() if name != "train"}
     if not evaluated:
         return []
-    small = {name: joined(list(copies(pairs))) for name, pairs in evaluated.items()}
+    small = {name: joined(list(copies(pairs, look=look))) for name, pairs in evaluated.items()}
     found: list[Leak] = []
     if "train" in splits:
         train = splits["train"]
         scale, places = Scale.of(train), [place for name, pairs in evaluated.items() for place in _places(name, pairs)]
-        near = Neighbours.of(joined(list(small.values())), copies(train), scale)
+        near = Neighbours.of(joined(list(small.values())), copies(train, look=look), scale)
         found += _shared_diffusers(evaluated, train)
         found += _repeated_frames(places, near, scale, "train", train)
         found += _repeated_objects(places, near, train)
