@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import ROOT, composed
+from hydra.errors import ConfigCompositionException
 from hydra.utils import instantiate
 from torch import nn
 
@@ -23,13 +24,23 @@ def options(group: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
-def test_default_is_spt_unet_with_dice_on_simulated_speckles():
+SETS = [name for name in options("data") if name != "simulated"]  # which leaves the optics to the others
+
+
+def test_what_all_simulated_sets_share_needs_optics():
+    with pytest.raises(ConfigCompositionException, match=r"You must specify 'optics@data\.source\.setup'"):
+        composed("data=simulated")
+    assert composed("data=simulated", "optics@data.source.setup=thick").data.source.setup.window == 64
+
+
+def test_default_is_spt_unet_with_dice_and_a_new_diffuser_for_every_pair():
     cfg = composed()
     assert cfg.model._target_ == "spt.models.SpTUNet"
     assert cfg.model.out_channels == cfg.head.channels == 1
     assert cfg.loss._target_ == "spt.losses.DiceLoss"
     assert cfg.data.source._target_ == "spt.data.simulated.SimulatedSpeckles"
     assert cfg.data.source.train == 6000
+    assert cfg.data.source.train_diffusers is None
     assert cfg.monitor == {"name": "val_seen/pcc"}
 
 
@@ -144,7 +155,7 @@ MEASURED_MEDIA = {"fibre", "incoherent"}
 OWN_FILES = {"folder", "arrays", "deep_speckle", "fibre_mat", "scattering_220grit"}
 
 
-@pytest.mark.parametrize("name", options("data"))
+@pytest.mark.parametrize("name", SETS)
 def test_every_data_config_builds(name: str):
     if name in MEASURED_MEDIA and not os.environ.get("SPT_DATA"):
         pytest.skip("SPT_DATA is not set: the measured media are not part of the repository")
@@ -155,13 +166,13 @@ def test_every_data_config_builds(name: str):
 
 
 @pytest.mark.parametrize("name", options("augmentation"))
-@pytest.mark.parametrize("data", ["simulated", "hdf5", "folder", "arrays", "real_220grit"])
+@pytest.mark.parametrize("data", ["weak_scatter", "hdf5", "folder", "arrays", "real_220grit"])
 def test_every_augmentation_goes_with_every_set(data: str, name: str):
     node = composed(f"data={data}", f"augmentation@data.augmentation={name}").data.augmentation
     assert isinstance(build(node), PhysicalAugmentation)
 
 
-@pytest.mark.parametrize("name", options("data"))
+@pytest.mark.parametrize("name", SETS)
 def test_no_set_is_augmented_or_left_in_its_files_by_default(name: str):
     data = composed(f"data={name}").data
     assert data.get("augmentation") is None
@@ -174,7 +185,7 @@ def test_every_family_of_objects_builds(name: str):
     assert {"describe", "count", "identify", "draw"} <= set(dir(objects))
 
 
-@pytest.mark.parametrize("name", ["simulated", "weak_scatter", "grit"])
+@pytest.mark.parametrize("name", ["one_diffuser", "weak_scatter", "grit", "thick"])
 def test_online_draws_fresh_diffusers(name: str):
     source = build(composed(f"data={name}", "data.online=true").data).source
     assert source.train_diffusers is None

@@ -1,6 +1,6 @@
 """How many functions of spt, in how many files, a sample passes on its way to a batch, and a run to its first gradient.
 
-python scripts/benchmarks/call_path.py                          data=simulated
+python scripts/benchmarks/call_path.py                          the default set
 python scripts/benchmarks/call_path.py data=weak_scatter data.online=true
 python scripts/benchmarks/call_path.py --list                   names them
 

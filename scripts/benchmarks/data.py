@@ -14,7 +14,7 @@ from machine import built, each, hardware, show
 SMALL = ["data.source.train=192", "data.source.validation=64"]
 STARTS = ("first start", "second start", "other camera, same objects")
 CASES: list[dict[str, Any]] = [
-    {"overrides": ["data=simulated"]},
+    {"overrides": ["data=one_diffuser"]},
     {"overrides": ["data=grit", *SMALL]},
     {"overrides": ["data=weak_scatter", "data.online=true", *SMALL], "batch": 16, "batches": 64},
     {"overrides": ["data=grit", "data.online=true", *SMALL], "batch": 8, "batches": 8},

@@ -54,7 +54,7 @@ class Source(ABC):
         """
         raise InvalidValue(
             f"{type(self).__name__} reads pairs that were recorded, and this needs simulated ones. Choose a simulated "
-            "set, for example data=simulated."
+            "set, for example data=weak_scatter."
         )
 
 

@@ -301,7 +301,7 @@ def test_without_training_pairs_or_others_there_is_nothing_to_compare():
     assert find_leaks({"val_seen": splits["val_seen"]}) == []
 
 
-@pytest.mark.parametrize("setting", ["simulated", "simulated data.source.train_diffusers=3", "weak_scatter"])
+@pytest.mark.parametrize("setting", ["one_diffuser", "one_diffuser data.source.train_diffusers=3", "weak_scatter"])
 def test_simulated_sets_are_clean(setting):
     counts = ["data.source.train=64", "data.source.validation=16", "data.source.setup.window=32"]
     source = instantiate(composed(*f"data={setting}".split(), *counts).data.source, _convert_="all")

@@ -39,19 +39,19 @@ def test_limits_of_the_configuration_are_the_codes():
 
 
 def test_the_set_to_compare_with_is_another_choice_of_data():
-    cfg = composed("data=simulated", "data@against=like_220grit")
+    cfg = composed("data=one_diffuser", "data@against=like_220grit")
     assert cfg.against.source.setup.window == 512
     assert cfg.data.source.setup.window == 64
 
 
 def test_frames_without_objects_beside_a_simulated_set(tmp_path, capsys):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).exponential(size=(10, 32, 32)))
-    against = ["data@against=simulated", *(override.replace("data.", "against.") for override in SMALL)]
+    against = ["data@against=one_diffuser", *(override.replace("data.", "against.") for override in SMALL)]
     inspect(
         f"frames={tmp_path / 'mine.npy'}", *against, "split=all", "limit=8", "pitch=4e-6", f"out={tmp_path / 'out'}"
     )
     table = (tmp_path / "out" / "speckle_statistics.md").read_text()
-    assert table.startswith("|  | mine.npy | simulated, 9 diffusers |")
+    assert table.startswith("|  | mine.npy | one_diffuser, 9 diffusers |")
     assert "| frames | 8 of 32x32 px | 8 of 32x32 px |" in table
     assert "| grain FWHM y, x in µm |" in table
     assert "mine.npy: grain 0.6 px is below 1 px: the speckle is not resolved. Magnify." in capsys.readouterr().out
