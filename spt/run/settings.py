@@ -95,6 +95,21 @@ class PredictConfig:
 
 
 @dataclass
+class LookInsideConfig:
+    """What `configs/look_inside.yaml` may hold."""
+
+    run: str | None = MISSING
+    image: str | None = MISSING
+    frame: int = MISSING
+    pixel: Any = MISSING
+    frames: int = MISSING
+    out: str | None = MISSING
+    device: str = MISSING
+    colour: Any = MISSING
+    axes: str | None = MISSING
+
+
+@dataclass
 class InspectSpeckleConfig:
     """What `configs/inspect_speckle.yaml` may hold."""
 
@@ -139,6 +154,7 @@ for name, schema in {
     "complexity_schema": ComplexityConfig,
     "export_schema": ExportConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,
+    "look_inside_schema": LookInsideConfig,
     "predict_schema": PredictConfig,
     "simulate_schema": SimulateConfig,
 }.items():

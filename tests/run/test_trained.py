@@ -7,26 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, composed
-from omegaconf import OmegaConf
 
 import spt
 from spt.evaluation.predict import Predictor
 from spt.run.folder import RunFolder
-from spt.run.train import train
 from spt.run.trained import Trained
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    run = RunFolder(tmp_path_factory.mktemp("run"))
-    cfg = composed(
-        *TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0", "trainer.precision=32-true"
-    )
-    run.config.parent.mkdir(parents=True)
-    OmegaConf.save(cfg, run.config)
-    train(cfg, run)
-    return run
+def folder(tiny_run: Path) -> RunFolder:
+    return RunFolder(tiny_run)
 
 
 @pytest.fixture(scope="module")

@@ -6,26 +6,17 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from conftest import TINY, Ended, command, composed
-from omegaconf import OmegaConf
+from conftest import Ended, command
 from PIL import Image
 
 import spt
-from spt.run.folder import RunFolder
-from spt.run.train import train
 
 FRAMES = np.random.default_rng(0).gamma(1, 40, (4, 32, 32)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = RunFolder(tmp_path_factory.mktemp("run"))
-    bare = ["~callbacks", "~logger", "baseline_pairs=0", "trainer.precision=32-true"]
-    cfg = composed(*TINY, "trainer.max_epochs=1", *bare)
-    folder.config.parent.mkdir(parents=True)
-    OmegaConf.save(cfg, folder.config)
-    train(cfg, folder)
-    return folder.path
+def run(tiny_run: Path) -> Path:
+    return tiny_run
 
 
 @pytest.fixture(scope="module")
