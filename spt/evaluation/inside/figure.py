@@ -73,7 +73,7 @@ def _attention(ax: Axes, seen: Seen, layer: AttentionMap) -> None:
     gate = "" if layer.gate is None else f", gate {layer.gate:.2g}"
     read = layer.read_by(seen.place)[0].cpu()
     _show(ax, read, f"attention: {layer.layer}\n{layer.keys[0]}x{layer.keys[1]} cells{gate}", seen.place)
-    ax.set_xlabel(f"{read.min():.1%} to {read.max():.1%} a cell", fontsize=7)
+    ax.set_xlabel(f"{read.min():.1%} to {read.max():.1%} a cell, all equal: {1 / read.numel():.1%}", fontsize=7)
 
 
 def _show(
