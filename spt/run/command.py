@@ -104,7 +104,7 @@ class CurrentOutput(logging.StreamHandler):
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]  # the base class keeps the one that it was given
+    def stream(self) -> TextIO:
         """The standard output."""
         return sys.stdout
 

@@ -168,7 +168,7 @@ def _numbers(seen: figure.Seen, path: Path) -> None:
     arrays = {"input": seen.speckle, "image": seen.image, "saliency": seen.saliency, "receptive_field": seen.field}
     arrays |= {f"attention {layer.layer}": layer.read_by(seen.place)[0].cpu() for layer in seen.attention}
     with atomic(path) as part, part.open("wb") as file:
-        np.savez(file, **{name: value.numpy() for name, value in arrays.items()})
+        np.savez(file, **{name: value.numpy() for name, value in arrays.items()})  # type: ignore[arg-type]
 
 
 def _tensorboard(out: Path, drawn: dict[str, Path], title: str) -> None:

@@ -90,6 +90,7 @@ class PredictConfig:
     average: int = MISSING
     batch_size: int = MISSING
     device: str = MISSING
+    tile: str = MISSING
     colour: Any = MISSING
     axes: str | None = MISSING
 

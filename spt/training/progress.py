@@ -31,7 +31,7 @@ class ProgressBar(RichProgressBar):
         if get_console().is_terminal:
             super().enable()
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:  # type: ignore[override]
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Keep the values for the bar's own column; nothing is left for Lightning's, which breaks the line."""
         known = trainer.progress_bar_metrics
         self.values = " ".join(f"{name} {float(known[key]):.3f}" for key, name in SHOWN.items() if key in known)

@@ -82,7 +82,7 @@ class _Call:
         """The attention as a map; None where queries or keys are no maps."""
         if not self.maps:
             return None
-        queries, context = tuple(self.maps[0].shape[-2:]), tuple(self.maps[-1].shape[-2:])
+        queries, context = ((m.shape[-2], m.shape[-1]) for m in (self.maps[0], self.maps[-1]))
         grid = getattr(self.layer, "grid", max(context))
         keys = (min(grid, context[0]), min(grid, context[1]))
         if (math.prod(queries), math.prod(keys)) != tuple(weights.shape[-2:]) or len(weights) != len(self.maps[0]):
