@@ -260,9 +260,10 @@ def test_a_checkpoint_of_a_gpu_is_read_on_a_cpu(run: Path, tmp_path: Path, monke
     ],
 )
 def test_larger_frames_are_refused_with_the_reason(
-    run: Path, tmp_path: Path, diffusers: int | None, tile: str, message: str
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffusers: int | None, tile: str, message: str
 ):
     copy = of_another_size(run, 32, tmp_path / "run", diffusers)
+    monkeypatch.setattr("spt.evaluation.tiles.TOLERANCE", 0.0)  # an epoch of few pairs leaves the attention weak
     np.save(tmp_path / "x.npy", np.random.default_rng(1).gamma(1, 40, (2, 35, 37)).clip(0, 255).astype(np.uint8))
     ended = predict(copy, f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'out'}", f"tile={tile}")
     assert (ended.code, message in ended.err) == (1, True), ended
