@@ -24,6 +24,9 @@ from spt.files import atomic
 from spt.run.building import build
 from spt.run.trained import Trained, open_trained
 
+OWN = ".look_inside"
+"""How the event file for TensorBoard ends, so that an earlier one is replaced and no other."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -174,9 +177,9 @@ def _numbers(seen: figure.Seen, path: Path) -> None:
 def _tensorboard(out: Path, drawn: dict[str, Path], title: str) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    for old in out.glob("events.out.tfevents.*"):
+    for old in out.glob(f"events.out.tfevents.*{OWN}"):
         old.unlink()
-    with SummaryWriter(str(out)) as writer:
+    with SummaryWriter(str(out), filename_suffix=OWN) as writer:
         for name, path in drawn.items():
             with Image.open(path) as picture:
                 writer.add_image(f"inside/{name}", np.asarray(picture.convert("RGB")), dataformats="HWC")

@@ -42,9 +42,29 @@ def test_axes_and_library_are_those_of_the_frames(net: Trained, frames: np.ndarr
     assert torch.equal(net(torch.from_numpy(frames)), torch.from_numpy(images))
 
 
-@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "float64", ">u2", ">f8"])
+@pytest.mark.parametrize(
+    "kind", ["uint16", "uint32", "uint64", "int16", "int32", "int64", "float16", "float32", "float64", ">u2", ">f8"]
+)
 def test_any_real_type(net: Trained, frames: np.ndarray, kind: str):
     assert np.array_equal(net(frames.astype(kind)), net(frames))
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.int64, torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_of_any_real_type_and_shape(net: Trained, frames: np.ndarray, kind: torch.dtype):
+    images, given = net(frames), torch.from_numpy(frames).to(kind)
+    assert np.array_equal(net(given[:, None])[:, 0].numpy(), images)
+    assert net(given[0]).dtype == torch.float32
+    assert np.allclose(net(given[0]).numpy(), images[0], atol=1e-6)
+
+
+def test_opening_takes_less_than_3_s_beyond_torch(folder: RunFolder):
+    """Of processor time, so that other work on the machine does not count."""
+    code = (
+        "import time, torch; began = time.process_time(); import spt; "
+        f"spt.load({str(folder.path)!r}); print(time.process_time() - began)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert float(done.stdout) < 3
 
 
 def test_batches_do_not_show(net: Trained, frames: np.ndarray):

@@ -43,9 +43,13 @@ def test_numbers_of_a_file_are_those_of_the_network(tiny_run: Path, tmp_path: Pa
 
 
 def test_a_second_look_replaces_the_first(tiny_run: Path, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    other = tmp_path / "in/events.out.tfevents.1.of_a_training"
+    other.touch()
     for number in (0, 1):
         assert look(tiny_run, f"image=val_seen:{number}", f"out={tmp_path / 'in'}").code == 0
-    assert len(list((tmp_path / "in").iterdir())) == 4
+    assert len(list((tmp_path / "in").iterdir())) == 5
+    assert other.exists()
 
 
 SMALL = {"sa_cnn": ["model.width=4"], "sa_cnn_single": ["model.width=4"], "spt_unet_b": ["model.width=8"]}
