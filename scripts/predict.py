@@ -12,9 +12,6 @@ from omegaconf import DictConfig
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
 
-SHOWN = 10
-"""Sentences on unusual frames that are printed."""
-
 
 def predict(cfg: DictConfig) -> int:
     """Predict every file; the exit code says whether some were bad."""
@@ -22,12 +19,11 @@ def predict(cfg: DictConfig) -> int:
     from spt.run.predict import Request, predict_files
 
     files = FileSettings(axes=cfg.axes, colour=cfg.colour, prefix="")
-    request = Request(cfg.run, cfg.input, cfg.out, cfg.format, cfg.average, cfg.batch_size, cfg.device, files)
+    settings = (cfg.format, cfg.average, cfg.batch_size, cfg.device, cfg.tile)
+    request = Request(cfg.run, cfg.input, cfg.out, *settings, files)
     done = predict_files(request)
-    for line in done.unusual[:SHOWN]:
+    for line in done.unusual:
         print(f"Unusual: {line}", file=sys.stderr)
-    if len(done.unusual) > SHOWN:
-        print(f"{len(done.unusual) - SHOWN} more sentences of this kind.", file=sys.stderr)
     print(f"{done.images} images of {done.files} files are in {cfg.out}.")
     for line in done.bad:
         print(f"Not predicted: {line}", file=sys.stderr)

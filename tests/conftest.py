@@ -18,7 +18,7 @@ import timm  # noqa: F401
 import torch
 import torchmetrics  # noqa: F401
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 # Before anything of spt is imported, and after the large libraries: those that spt imports first under the hook are
 # compiled anew, 8 seconds, since the hook has its own cache of byte code.
@@ -66,6 +66,20 @@ def in_memory(splits: dict[str, Pairs]) -> dict[str, Pairs]:
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small SpT UNet that was trained for an epoch, for tests that only read it."""
+    from spt.run.folder import RunFolder
+    from spt.run.train import train
+
+    run = RunFolder(tmp_path_factory.mktemp("tiny") / "run")
+    config = composed(*TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0")
+    run.config.parent.mkdir(parents=True)
+    OmegaConf.save(config, run.config)
+    train(config, run)
+    return run.path
 
 
 @pytest.fixture

@@ -38,12 +38,22 @@ def unusual(frames: Tensor | Frames, known: Ranges) -> list[str]:
     A value is far outside where it lies more than half of the nearest training value away from it.
     """
     found = appearance(frames)
+    return [sentence(name, found, known) for name in outside(found, known)]
+
+
+def outside(found: Ranges, known: Ranges) -> list[str]:
+    """Names of the numbers that are far outside the known range."""
     return [
-        f"The {WORDS[name]} is {found[name][0]:.3g} to {found[name][1]:.3g}; "
-        f"the training frames had {low:.3g} to {high:.3g}."
+        name
         for name, (low, high) in known.items()
         if found[name][1] < low * (1 - ROOM) or found[name][0] > high * (1 + ROOM)
     ]
+
+
+def sentence(name: str, found: Ranges, known: Ranges) -> str:
+    """Both ranges of a number in words."""
+    (low, high), (least, most) = found[name], known[name]
+    return f"The {WORDS[name]} is {low:.3g} to {high:.3g}; the training frames had {least:.3g} to {most:.3g}."
 
 
 def _measure(frame: Tensor) -> Float[Tensor, " 4"]:

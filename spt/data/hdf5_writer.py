@@ -15,6 +15,7 @@ import numpy as np
 import PIL
 import torch
 from filelock import FileLock, Timeout
+from rich import get_console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from spt import __version__
@@ -160,7 +161,8 @@ def _allocate(
 def _go_on(part: Path, simulation: Simulation) -> None:
     """Simulate and write what is missing; ``done`` counts the pairs of all splits, in their order."""
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with h5py.File(part, "r+", locking=False) as file, Progress(*columns) as progress:
+    shown = Progress(*columns, disable=not get_console().is_terminal)
+    with h5py.File(part, "r+", locking=False) as file, shown as progress:
         if file.attrs["complete"]:  # interrupted before it was renamed
             return
         done, before = int(file["done"][0]), 0

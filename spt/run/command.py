@@ -1,13 +1,14 @@
 """How a command ends: one clear error, an exit code, nothing lost."""
 
 import atexit
+import logging
 import os
 import sys
 import sysconfig
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
@@ -90,6 +91,22 @@ def passes_foreign_code(error: BaseException) -> bool:
     known += [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     files = [Path(frame.filename) for frame in traceback.extract_tb(error.__traceback__)]
     return any(file.is_file() and not any(file.is_relative_to(place) for place in known) for file in files)
+
+
+class CurrentOutput(logging.StreamHandler):
+    """Writes the log to what is the standard output now: a progress bar that is shown puts the line above itself.
+
+    Args:
+        stream: not used; Hydra's logging names the standard output of the start here.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        """The standard output."""
+        return sys.stdout
 
 
 class OutputFolder(Callback):

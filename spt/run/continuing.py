@@ -4,7 +4,6 @@ Hydra is not asked: it would compose another configuration, and could not name w
 """
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from spt.errors import InvalidValue, MissingFile
 from spt.files import atomic
+from spt.run.command import CurrentOutput
 from spt.run.folder import RunFolder
 from spt.run.settings import TrainConfig
 from spt.run.trust import trusted
@@ -186,6 +186,6 @@ def _anchor(node: Any, start: Path) -> None:
 def _log_to(path: Path) -> None:
     """Log as Hydra does for a new run: to the terminal and into the run's own file."""
     logging.root.setLevel(logging.INFO)
-    for handler in (logging.StreamHandler(sys.stdout), logging.FileHandler(path, encoding="utf-8")):
+    for handler in (CurrentOutput(), logging.FileHandler(path, encoding="utf-8")):
         handler.setFormatter(logging.Formatter("[%(asctime)s] %(message)s", datefmt="%H:%M:%S"))
         logging.root.addHandler(handler)

@@ -1,25 +1,26 @@
 """The verb predict: from files of new speckles to files of images, with a trained network."""
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-import h5py
-import numpy as np
-import tifffile
 import torch
-from jaxtyping import Float
-from PIL import Image
+from rich import get_console
 from rich.progress import Progress
+from torch import Tensor
 
-from spt.data.appearance import unusual
+from spt.data.appearance import Ranges, appearance, outside, sentence
 from spt.data.files import FileSettings, Frames, files_of, open_frames, split_key
 from spt.errors import InvalidValue, MissingFile, UserError
-from spt.files import atomic
+from spt.evaluation.tiles import find_tiling, tiled
+from spt.run.command import Interrupted
+from spt.run.image_files import FORMATS, Images, named
 from spt.run.trained import Trained, open_trained
 
-Images = Float[np.ndarray, "n h w"]
+TILES = ("none", "auto", "anyway")
+""":attr:`Request.tile`."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Request:
         average: so many frames in a row show one object; their images are averaged.
         batch_size: frames that pass the network together.
         device: where the network works.
+        tile: ``auto`` reconstructs frames larger than those of the training in tiles that overlap, where network and
+            data are the same everywhere; ``anyway`` also where the data do not say so.
         files: how files are read, where they alone do not say.
     Raises:
         InvalidValue: if a name is missing or a number is out of range.
@@ -46,6 +49,7 @@ class Request:
     average: int = 1
     batch_size: int = 16
     device: str = "cpu"
+    tile: str = "none"
     files: FileSettings = field(default_factory=FileSettings)
 
     def __post_init__(self) -> None:
@@ -56,6 +60,8 @@ class Request:
                 )
         if self.format not in FORMATS:
             raise InvalidValue(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}.")
+        if self.tile not in TILES:
+            raise InvalidValue(f"tile must be one of {', '.join(TILES)}, got {self.tile!r}.")
         for name in ("average", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -69,13 +75,47 @@ class Done:
         images: number of images written.
         files: number of files that they are of.
         bad: one line a file that could not be predicted.
-        unusual: sentences on frames that do not look like those of the training.
+        strange: name of a number that is far outside the range of the training frames to what was found.
     """
 
     images: int = 0
     files: int = 0
     bad: list[str] = field(default_factory=list)
-    unusual: list[str] = field(default_factory=list)
+    strange: dict[str, "Strange"] = field(default_factory=dict)
+
+    def measure(self, path: Path, found: Ranges, known: Ranges) -> None:
+        """Take note of frames that do not look like those of the training."""
+        for name in outside(found, known):
+            one = self.strange.setdefault(name, Strange(path, {name: found[name]}, known))
+            one.files += 1
+            both = one.found[name], found[name]
+            one.found[name] = [min(low for low, _ in both), max(high for _, high in both)]
+
+    @property
+    def unusual(self) -> list[str]:
+        """A sentence for each number that is far outside, with the files it is of."""
+        return [
+            f"{one.first}{f' and {one.files - 1} more files' if one.files > 1 else ''}: "
+            f"{sentence(name, one.found, one.known)}"
+            for name, one in self.strange.items()
+        ]
+
+
+@dataclass
+class Strange:
+    """Files in which a number is far outside the range of the training frames.
+
+    Args:
+        first: of them.
+        found: range of the number over all of them.
+        known: ranges of the training frames.
+        files: how many there are.
+    """
+
+    first: Path
+    found: Ranges
+    known: Ranges
+    files: int = 0
 
 
 def predict_files(request: Request) -> Done:
@@ -88,27 +128,31 @@ def predict_files(request: Request) -> Done:
     inputs, out, done = find_inputs(str(request.input), request.files), Path(str(request.out)).expanduser(), Done()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidValue(f"out={out} exists and is not empty. Choose another folder.")
-    write, written = FORMATS[request.format], set[str]()
-    with Progress() as progress:
-        for path, key in progress.track(inputs, description="Predicting"):
-            try:
-                frames = open_frames(path, key, request.files)
-                images = reconstruct(net, frames, request)
-                stem = path.stem if key is None else f"{path.stem}_{key.strip('/').replace('/', '_')}"
-                _refuse_repeated(written, stem, images, path)
-                done.unusual += [f"{path}: {said}" for said in unusual(frames, net.appearance)]
-            except UserError as error:
-                done.bad.append(str(error))
-                continue
-            out.mkdir(parents=True, exist_ok=True)
-            write(out, stem, images)
-            done.files, done.images = done.files + 1, done.images + len(images)
+    written = set[str]()
+    shown = Progress(disable=not get_console().is_terminal)
+    try:
+        with shown as progress, FORMATS[request.format](out) as write:
+            for path, key in progress.track(inputs, description="Predicting"):
+                try:
+                    frames = open_frames(path, key, request.files)
+                    images = reconstruct(net, frames, request)
+                    stem = path.stem if key is None else f"{path.stem}_{key.strip('/').replace('/', '_')}"
+                    _refuse_repeated(written, stem, images, path)
+                    done.measure(path, appearance(frames), net.appearance)
+                except UserError as error:
+                    done.bad.append(str(error))
+                    continue
+                write(stem, images)
+                done.files, done.images = done.files + 1, done.images + len(images)
+    except KeyboardInterrupt as stop:
+        count = 0 if request.format == "h5" else done.images
+        raise Interrupted(f"Interrupted; {count} images are in {out}.") from stop
     return done
 
 
 def _refuse_repeated(written: set[str], stem: str, images: Images, path: Path) -> None:
     """Refuse images whose names were given to those of another file."""
-    names = {name for name, _ in _named(stem, images)}
+    names = {name for name, _ in named(stem, images)}
     if names & written:
         raise InvalidValue(
             f"{path}: its image {sorted(names & written)[0]} would replace that of another file. Predict it into "
@@ -156,53 +200,34 @@ def reconstruct(net: Trained, frames: Frames, request: Request) -> Images:
         )
     step = request.batch_size
     try:
-        parts = [net(frames[start : start + step], step) for start in range(0, len(frames), step)]
+        image = _image_of(net, frames, request)
+        parts = [image(frames[start : start + step]) for start in range(0, len(frames), step)]
     except UserError as error:
         raise type(error)(f"{frames.name(0)}: {error}") from error
     return torch.cat(parts).unflatten(0, (-1, request.average)).mean(1).numpy()
 
 
-# Formats --------------------------------------------------------------------------------------------------------------
+def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tensor], Tensor]:
+    """What reconstructs the frames of one file: the network, or the network tile by tile.
+
+    Raises:
+        InvalidValue: if tiles are asked for and network or data are not the same everywhere in the frame.
+    """
+    network = partial(net, batch_size=request.batch_size)
+    if request.tile == "none" or frames.shape[1:] == net.frame_size:
+        return network
+    if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size):
+        raise InvalidValue("tiles need images with the size of the frames, and this run cuts or scales one of them.")
+    if request.tile == "auto" and not _new_diffusers(net):
+        raise InvalidValue(
+            "the run's data do not say that every pair had a diffuser of its own (train_diffusers=null). Behind the "
+            "diffusers of the training, a network has learned what each place of the frame shows, and a larger frame "
+            "has other places. If your medium acts alike everywhere, set tile=anyway."
+        )
+    tiling = find_tiling(network, frames[0], net.frame_size)
+    return partial(tiled, network, tiling=tiling, batch_size=request.batch_size)
 
 
-def _named(stem: str, images: Images) -> Iterator[tuple[str, Float[np.ndarray, "h w"]]]:
-    """A name for each image: that of its file, and its number where this holds several."""
-    digits = len(str(len(images) - 1))
-    for number, image in enumerate(images):
-        yield stem if len(images) == 1 else f"{stem}_{number:0{digits}d}", image
-
-
-def _png(out: Path, stem: str, images: Images, levels: int = 255, kind: type = np.uint8) -> None:
-    for name, image in _named(stem, images):
-        with atomic(out / f"{name}.png") as part:
-            Image.fromarray((image * levels).round().astype(kind)).save(part, format="png")
-
-
-def _png16(out: Path, stem: str, images: Images) -> None:
-    _png(out, stem, images, 65535, np.uint16)
-
-
-def _tiff(out: Path, stem: str, images: Images) -> None:
-    for name, image in _named(stem, images):
-        with atomic(out / f"{name}.tif") as part:
-            tifffile.imwrite(part, image.astype(np.float32))
-
-
-def _npy(out: Path, stem: str, images: Images) -> None:
-    with atomic(out / f"{stem}.npy") as part, part.open("wb") as file:
-        np.save(file, images)
-
-
-def _h5(out: Path, stem: str, images: Images) -> None:
-    with h5py.File(out / "images.h5", "a") as file:
-        file[stem] = images
-
-
-FORMATS: dict[str, Callable[[Path, str, Images], None]] = {
-    "png": _png,
-    "png16": _png16,
-    "tiff": _tiff,
-    "npy": _npy,
-    "h5": _h5,
-}
-"""Name to what writes the images of one file."""
+def _new_diffusers(net: Trained) -> bool:
+    source = net.config.data.source
+    return "train_diffusers" in source and source.train_diffusers is None

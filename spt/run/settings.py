@@ -90,6 +90,22 @@ class PredictConfig:
     average: int = MISSING
     batch_size: int = MISSING
     device: str = MISSING
+    tile: str = MISSING
+    colour: Any = MISSING
+    axes: str | None = MISSING
+
+
+@dataclass
+class LookInsideConfig:
+    """What `configs/look_inside.yaml` may hold."""
+
+    run: str | None = MISSING
+    image: str | None = MISSING
+    frame: int = MISSING
+    pixel: Any = MISSING
+    frames: int = MISSING
+    out: str | None = MISSING
+    device: str = MISSING
     colour: Any = MISSING
     axes: str | None = MISSING
 
@@ -139,6 +155,7 @@ for name, schema in {
     "complexity_schema": ComplexityConfig,
     "export_schema": ExportConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,
+    "look_inside_schema": LookInsideConfig,
     "predict_schema": PredictConfig,
     "simulate_schema": SimulateConfig,
 }.items():

@@ -13,12 +13,15 @@ from spt.run.building import targets
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
+EARLIER = {"lightning.pytorch.callbacks.RichProgressBar"}
+"""Classes that configs/ named in earlier versions, whose runs can still be opened and continued."""
+
 
 @cache
 def own_targets() -> frozenset[str]:
-    """Every ``_target_`` that a file of `configs/` names."""
+    """Every ``_target_`` that a file of `configs/` names, or named in an earlier version."""
     texts = [path.read_text(encoding="utf-8") for path in CONFIGS.rglob("*.yaml")]
-    return frozenset(name for text in texts for name in re.findall(r"_target_: *([\w.]+)", text))
+    return frozenset(name for text in texts for name in re.findall(r"_target_: *([\w.]+)", text)) | EARLIER
 
 
 def trusted(config: DictConfig) -> DictConfig:

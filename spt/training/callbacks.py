@@ -66,7 +66,7 @@ class Speed(Callback):
             self.samples_per_second = self._samples / (self._now(trainer) - self._since)
             self._report(trainer, len(batch["index"]) * trainer.world_size, self.samples_per_second)
             self._told = time.perf_counter()
-        if not sys.stderr.isatty() and time.perf_counter() - self._told > self.every:
+        if not sys.stdout.isatty() and time.perf_counter() - self._told > self.every:
             self._told = time.perf_counter()
             steps, loss = trainer.num_training_batches, outputs["loss"].item()
             log.info("epoch %d, step %d of %d: loss %.3f", trainer.current_epoch, batch_idx + 1, steps, loss)

@@ -7,26 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, composed
-from omegaconf import OmegaConf
 
 import spt
 from spt.evaluation.predict import Predictor
 from spt.run.folder import RunFolder
-from spt.run.train import train
 from spt.run.trained import Trained
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    run = RunFolder(tmp_path_factory.mktemp("run"))
-    cfg = composed(
-        *TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0", "trainer.precision=32-true"
-    )
-    run.config.parent.mkdir(parents=True)
-    OmegaConf.save(cfg, run.config)
-    train(cfg, run)
-    return run
+def folder(tiny_run: Path) -> RunFolder:
+    return RunFolder(tiny_run)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +42,29 @@ def test_axes_and_library_are_those_of_the_frames(net: Trained, frames: np.ndarr
     assert torch.equal(net(torch.from_numpy(frames)), torch.from_numpy(images))
 
 
-@pytest.mark.parametrize("kind", ["uint16", "int32", "float32", "float64", ">u2", ">f8"])
+@pytest.mark.parametrize(
+    "kind", ["uint16", "uint32", "uint64", "int16", "int32", "int64", "float16", "float32", "float64", ">u2", ">f8"]
+)
 def test_any_real_type(net: Trained, frames: np.ndarray, kind: str):
     assert np.array_equal(net(frames.astype(kind)), net(frames))
+
+
+@pytest.mark.parametrize("kind", [torch.int16, torch.int64, torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_of_any_real_type_and_shape(net: Trained, frames: np.ndarray, kind: torch.dtype):
+    images, given = net(frames), torch.from_numpy(frames).to(kind)
+    assert np.array_equal(net(given[:, None])[:, 0].numpy(), images)
+    assert net(given[0]).dtype == torch.float32
+    assert np.allclose(net(given[0]).numpy(), images[0], atol=1e-6)
+
+
+def test_opening_takes_less_than_3_s_beyond_torch(folder: RunFolder):
+    """Of processor time, so that other work on the machine does not count."""
+    code = (
+        "import time, torch; began = time.process_time(); import spt; "
+        f"spt.load({str(folder.path)!r}); print(time.process_time() - began)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert float(done.stdout) < 3
 
 
 def test_batches_do_not_show(net: Trained, frames: np.ndarray):

@@ -62,3 +62,8 @@ def test_spt_trust_is_no_prefix_of_a_name(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SPT_TRUST", "frac")
     with pytest.raises(InvalidValue):
         trusted(OmegaConf.create({"_target_": "fractions.Fraction"}))
+
+
+def test_the_progress_bar_of_earlier_runs_is_still_trusted():
+    earlier = OmegaConf.create({"progress": {"_target_": "lightning.pytorch.callbacks.RichProgressBar"}})
+    assert trusted(earlier) == earlier

@@ -1,31 +1,29 @@
 """predict.py on files of every kind: good ones become images with their names, bad ones are listed."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import tifffile
-from conftest import TINY, Ended, command, composed
+import torch
+from conftest import Ended, command
 from omegaconf import OmegaConf
 from PIL import Image
 
 import spt
-from spt.run.folder import RunFolder
-from spt.run.train import train
+from spt.data.files import open_frames
+from spt.evaluation.predict import Predictor
 
 FRAMES = np.random.default_rng(0).gamma(1, 40, (4, 32, 32)).clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = RunFolder(tmp_path_factory.mktemp("run"))
-    bare = ["~callbacks", "~logger", "baseline_pairs=0", "trainer.precision=32-true"]
-    cfg = composed(*TINY, "trainer.max_epochs=1", *bare)
-    folder.config.parent.mkdir(parents=True)
-    OmegaConf.save(cfg, folder.config)
-    train(cfg, folder)
-    return folder.path
+def run(tiny_run: Path) -> Path:
+    return tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +102,12 @@ def test_frames_of_another_kind_get_a_warning(run: Path, tmp_path: Path):
         (["input=x.npy", "out=o", "format=gif"], "format must be one of png, png16, tiff, npy, h5, got 'gif'"),
         (["input=x.npy", "out=o", "average=0"], "average must be at least 1, got 0"),
         (["input=x.npy", "out=o", "device=nowhere"], "Choose cpu, cuda or mps"),
+        (["input=x.npy", "out=o", "batch_size=0"], "batch_size must be at least 1, got 0"),
+        (["input=x.npy", "out=o", "tile=yes"], "tile must be one of none, auto, anyway, got 'yes'"),
+        (["input=x.npy"], "out= is missing"),
+        (["input=x.npy", "out=o", "run=nowhere"], "run=nowhere is not a run with a trained network"),
+        (["input=x.npy", "out=full/mine.txt"], "exists and is not empty"),
+        (["input='*.gif'", "out=o"], "no such file or folder, and no file fits it as a pattern"),
         (["input=x.npy", "out=o", "axes=xy"], "axes must be letters of n, h, w and c"),
         (["input=two", "out=o"], "would give images of one name"),
     ],
@@ -118,7 +122,7 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(
     (tmp_path / "full/mine.txt").write_text("mine")
     for name in ("two/a.png", "two/a.bmp"):
         Image.fromarray(FRAMES[0]).save(name)
-    ended = predict(run, *arguments)
+    ended = predict(run, *arguments) if "run=nowhere" not in arguments else command("scripts/predict.py", *arguments)
     assert ended.code == 2
     assert message in ended.err
     assert "Traceback" not in ended.err
@@ -134,3 +138,154 @@ def test_two_files_whose_images_would_have_one_name(run: Path, tmp_path: Path):
     assert ended.code == 1
     assert "x_0.png: its image x_0 would replace that of another file" in ended.err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["x_0.png", "x_1.png"]
+
+
+def write_bad(folder: Path) -> None:
+    """One file of each kind that cannot be predicted."""
+    folder.mkdir()
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
+    whole = folder / "cut.tif"
+    tifffile.imwrite(whole, FRAMES, photometric="minisblack")
+    whole.write_bytes(whole.read_bytes()[:-2000])
+    Image.fromarray(FRAMES[0, :20]).save(folder / "small.png")
+    np.save(folder / "nan.npy", np.full((1, 32, 32), np.nan, np.float32))
+    np.save(folder / "negative.npy", -FRAMES.astype(np.float32) - 1)
+    np.save(folder / "infinite.npy", np.full((32, 32), np.inf))
+    np.save(folder / "complex.npy", FRAMES.astype(complex))
+    np.save(folder / "words.npy", np.array([["a", "b"]]))
+    np.save(folder / "objects.npy", np.array([{"a": 1}]), allow_pickle=True)
+    np.save(folder / "nothing.npy", np.zeros((0, 32, 32), np.uint8))
+    np.save(folder / "line.npy", np.zeros(7, np.uint8))
+    np.savez(folder / "two.npz", a=FRAMES, b=FRAMES)
+    with h5py.File(folder / "no_array.h5", "w") as file:
+        file.create_group("empty")
+    (folder / "cut.mat").write_bytes(b"MATLAB 5.0 MAT-file" + b" " * 105)
+
+
+BAD = [
+    *("empty.png", "text.png", "cut.tif", "small.png", "nan.npy", "negative.npy", "infinite.npy", "complex.npy"),
+    *("words.npy", "objects.npy", "nothing.npy", "line.npy", "two.npz", "no_array.h5", "cut.mat"),
+]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_named_and_nothing_is_written(run: Path, tmp_path: Path, name: str):
+    write_bad(tmp_path / "in")
+    ended = predict(run, f"input={tmp_path / 'in' / name}", f"out={tmp_path / 'out'}")
+    assert ended.code in (1, 2)
+    assert name in ended.err, ended.err
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_reason_is_said_once_for_all_files(run: Path, tmp_path: Path):
+    for k in range(3):
+        np.save(tmp_path / f"x{k}.npy", np.full((2, 32, 32), 3 + k, np.uint8))
+    ended = predict(run, f"input='{tmp_path}/x*.npy'", f"out={tmp_path / 'out'}")
+    said = [line for line in ended.err.splitlines() if "contrast" in line]
+    assert len(said) == 1
+    assert "x0.npy and 2 more files: The contrast" in said[0]
+
+
+def test_a_killed_prediction_leaves_no_broken_file(run: Path, frames: Path, tmp_path: Path):
+    """A process that ends after the first image has not made images.h5 yet."""
+    code = (
+        "import os\nfrom pathlib import Path\nimport numpy as np\nfrom spt.run.image_files import FORMATS\n"
+        f"with FORMATS['h5'](Path({str(tmp_path / 'out')!r})) as write:\n"
+        "    write('a', np.zeros((1, 4, 4), np.float32))\n    os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".part"]
+
+
+@pytest.mark.parametrize(("form", "kept"), [("h5", 0), ("png", 2)])
+def test_ctrl_c_says_what_is_there(
+    run: Path, frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, kept: int
+):
+    seen: list[Path] = []
+
+    def stopped(path: Path, *rest: object) -> object:
+        seen.append(path)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return open_frames(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("spt.run.predict.open_frames", stopped)
+    ended = predict(run, f"input='{frames}'", f"out={tmp_path / 'out'}", f"format={form}")
+    assert (ended.code, ended.err.strip()) == (130, f"Interrupted; {kept} images are in {tmp_path / 'out'}.")
+    assert len(list((tmp_path / "out").glob("*"))) == kept
+
+
+def of_another_size(run: Path, side: int, folder: Path, train_diffusers: int | None = 1) -> Path:
+    """The run, as if its frames had been larger: the network takes any multiple of 8 px."""
+    saved = torch.load(run / "checkpoints/best.ckpt", weights_only=True)
+    saved |= {"frame_size": [side, side], "object_size": [side, side]}
+    config = OmegaConf.load(run / ".hydra/config.yaml")
+    config.data.source.train_diffusers = train_diffusers
+    for name in (".hydra", "checkpoints"):
+        (folder / name).mkdir(parents=True)
+    torch.save(saved, folder / "checkpoints/best.ckpt")
+    OmegaConf.save(config, folder / ".hydra/config.yaml")
+    return folder
+
+
+def test_the_measured_frames_of_another_group(run: Path, tmp_path: Path, real_data: Path):
+    large = of_another_size(run, 256, tmp_path / "run")
+    ended = predict(large, f"input={real_data / 'deep_speckle_test'}", f"out={tmp_path / 'out'}")
+    assert (ended.code, "20 images of 4 files" in ended.out) == (0, True), ended
+    assert len(list((tmp_path / "out").glob("*.png"))) == 20
+    assert len(ended.err.splitlines()) <= 4
+
+
+def test_a_checkpoint_of_a_gpu_is_read_on_a_cpu(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    copy = of_another_size(run, 32, tmp_path / "run")
+    saved = torch.load(copy / "checkpoints/best.ckpt", weights_only=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
+        torch.save(saved, copy / "checkpoints/best.ckpt")
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(copy / "checkpoints/best.ckpt", weights_only=True)
+    assert np.array_equal(spt.load(copy)(FRAMES), spt.load(run)(FRAMES))
+
+
+@pytest.mark.parametrize(
+    ("diffusers", "tile", "message"),
+    [
+        (1, "none", "frames of 35x37 px, but the network was trained on frames of 32x32 px"),
+        (1, "auto", "the run's data do not say that every pair had a diffuser of its own"),
+        (None, "auto", "The network is not shift-invariant"),
+        (1, "anyway", "The network is not shift-invariant"),
+    ],
+)
+def test_larger_frames_are_refused_with_the_reason(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, diffusers: int | None, tile: str, message: str
+):
+    copy = of_another_size(run, 32, tmp_path / "run", diffusers)
+    monkeypatch.setattr("spt.evaluation.tiles.TOLERANCE", 0.0)  # an epoch of few pairs leaves the attention weak
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).gamma(1, 40, (2, 35, 37)).clip(0, 255).astype(np.uint8))
+    ended = predict(copy, f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'out'}", f"tile={tile}")
+    assert (ended.code, message in ended.err) == (1, True), ended
+
+
+def test_larger_frames_of_a_convolutional_network(run: Path, tmp_path: Path):
+    """A trained network whose deeper levels are switched off has a small receptive field: its tiles fit."""
+    copy = of_another_size(run, 32, tmp_path / "run", None)
+    saved = torch.load(copy / "checkpoints/best.ckpt", weights_only=True)
+    for name, weight in saved["state_dict"].items():
+        if re.search(r"model\.up1\.narrow.*weight", name):
+            weight.zero_()
+    torch.save(saved, copy / "checkpoints/best.ckpt")
+    config = OmegaConf.load(copy / ".hydra/config.yaml")
+    config.data.preparation.scale = "none"
+    OmegaConf.save(config, copy / ".hydra/config.yaml")
+    large = np.random.default_rng(1).gamma(1, 40, (3, 64, 48)).clip(0, 255).astype(np.uint8)
+    np.save(tmp_path / "x.npy", large)
+    ended = predict(copy, f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'out'}", "tile=auto", "format=npy")
+    assert ended.code == 0, ended
+    net = spt.load(copy)
+    whole = Predictor(net.model, net.head, net.preparation)(torch.from_numpy(large))[1][:, 0].numpy()
+    written = np.load(tmp_path / "out/x.npy")
+    assert written.shape == (3, 64, 48)
+    assert np.std(written - whole) < 0.05 * whole.std()

@@ -1,0 +1,1 @@
+"""What happens inside a trained network: attention, feature maps, gradients, the effective receptive field."""
