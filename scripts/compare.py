@@ -1,10 +1,12 @@
-"""Compare finished runs with each other and with the baselines, in a Markdown table.
+"""Compare finished runs with each other and with the simple methods: mean and spread over seeds.
 
 python scripts/compare.py multirun/2026-…            every run below the folder
 python scripts/compare.py outputs/a outputs/b --metrics pcc psnr
+python scripts/compare.py multirun/2026-… --out results      also compare.md, .csv, .tex and .png in that folder
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from spt.run.command import guarded
@@ -15,16 +17,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders of runs")
     parser.add_argument("--metrics", nargs="+", default=["pcc", "ssim", "ji"])
+    parser.add_argument("--format", choices=("markdown", "csv", "latex"), default="markdown", help="what is printed")
+    parser.add_argument("--out", type=Path, help="folder for the tables in all formats, and the figure")
     arguments = parser.parse_args()
-    guarded(lambda: print(compare(arguments.runs, arguments.metrics)))
+    if code := guarded(lambda: compare(arguments)):
+        sys.exit(code)
 
 
-def compare(runs: list[Path], metrics: list[str]) -> str:
-    """Return the table."""
-    from spt.evaluation.compare import comparison, find_runs
-    from spt.evaluation.score_table import markdown
+def compare(arguments: argparse.Namespace) -> int:
+    """Print the tables; the exit code says whether runs were left out."""
+    from spt.run.compare import FORMATS, compare_runs
 
-    return markdown(comparison(find_runs(runs), metrics))
+    done = compare_runs(arguments.runs, arguments.metrics, arguments.out)
+    print(FORMATS[arguments.format](done.tables))
+    for file in done.files:
+        print(f"Written: {file}", file=sys.stderr)
+    for line in done.problems:
+        print(f"Left out: {line}", file=sys.stderr)
+    return 1 if done.problems else 0
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-from spt.evaluation.baselines import BASELINES, PIXELS, Baseline
-from spt.evaluation.prepared_rows import parts
+from spt.evaluation.baselines import BASELINES, Baseline
+from spt.evaluation.data_identity import add_images
 from spt.evaluation.scores import Scores, image_scores, summarise
 from spt.files import atomic
 from spt.metrics import METRICS
@@ -94,9 +94,7 @@ def _digest(pairs: Pairs) -> str:
     """Hash of all speckles and targets, with their shapes and types."""
     digest = hashlib.blake2b(digest_size=16)
     for images in (pairs.speckle, pairs.target):
-        digest.update(f"{images.dtype} {tuple(images.shape)}".encode())
-        for part in parts(images, PIXELS):
-            digest.update(np.ascontiguousarray(images[part].cpu().numpy()).data.cast("B"))
+        add_images(digest, images)
     return digest.hexdigest()
 
 

@@ -21,6 +21,16 @@ class RunFolder:
         return self.path / ".hydra" / "hydra.yaml"
 
     @property
+    def overrides(self) -> Path:
+        """Hydra's record of the command line: what was written behind the command."""
+        return self.path / ".hydra" / "overrides.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """What each training of this run ran on."""
+        return self.path / "environment.json"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.path / "checkpoints"

@@ -16,6 +16,7 @@ from spt.evaluation.predict import Predictor
 from spt.evaluation.scores import Scores
 from spt.evaluation.scoring import ResultFiles, evaluate
 from spt.metrics.calibration import BINS
+from spt.run.data_facts import data_facts
 from spt.run.folder import RunFolder
 from spt.run.parts import Parts
 from spt.training.callbacks import Speed
@@ -74,6 +75,7 @@ def run_facts(folder: RunFolder, parts: Parts, trainer: Trainer, began: float) -
         "precision": str(trainer.precision),
         "samples_per_second": speed.samples_per_second,
         "seconds": round(time.perf_counter() - began, 1),
+        "data": data_facts(parts.data),
     }
     if folder.choices.is_file():
         choices = OmegaConf.select(OmegaConf.load(folder.choices), "hydra.runtime.choices")

@@ -16,6 +16,7 @@ from spt.data.leaks import check_choice, check_leaks
 from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidValue
 from spt.run.building import build
+from spt.run.environment import note_start
 from spt.run.folder import RunFolder
 from spt.run.interruption import interruptible
 from spt.run.parts import Parts, build_parts
@@ -102,6 +103,8 @@ def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     if resumed:
         check_same_pairs(prepared)
     module = connect(prepared, splits)
+    if prepared.trainer.is_global_zero:
+        note_start(prepared.folder)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
     return evaluate_best(prepared.config, prepared.folder, prepared.parts, prepared.trainer, prepared.began)
