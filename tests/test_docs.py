@@ -279,7 +279,8 @@ def options(file: str, package: str = "") -> list[str]:
     """Dotted names of what a file of `configs/` sets; what it takes from another file stands there."""
     content = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{file}.yaml"))
     assert isinstance(content, dict)
-    names = flat({name: value for name, value in content.items() if name not in ("defaults", "hydra")}, package)
+    own = {name: value for name, value in content.items() if name not in ("defaults", "hydra")}
+    names = flat(own, package) if own else []
     return [name for name in names if name and not name.rpartition(".")[2].startswith("_")]
 
 

@@ -61,7 +61,7 @@ def test_anything_that_changes_recorded_pairs_changes_the_hash(change: Mapping[s
 
 
 def simulated(*overrides: str) -> dict[str, str]:
-    data = build(composed(*TINY, *overrides).data)
+    data = build(composed("data=one_diffuser", *TINY, *overrides).data)
     data.setup()
     facts = data_facts(data)
     assert facts["splits"]["train"] == {"n": len(data.splits["train"]), "diffusers": 1, "objects": 24, "hash": None}
@@ -74,7 +74,7 @@ def usual(cache: Path) -> dict[str, str]:
 
 
 def test_more_training_pairs_leave_the_scored_images_alone(usual: dict[str, str], monkeypatch: pytest.MonkeyPatch):
-    data = build(composed(*TINY, "data.source.train=25").data)
+    data = build(composed("data=one_diffuser", *TINY, "data.source.train=25").data)
     data.setup()
     assert data_hashes(data.source, data.splits) == usual
 
@@ -84,7 +84,7 @@ def test_other_optics_and_another_processor(usual: dict[str, str]):
     assert usual.keys() == {"val_seen", "val_class", "val_unseen"}
     other = simulated("data.source.camera.photoelectrons=150")
     assert all(other[split] != usual[split] for split in usual)
-    data = build(composed(*TINY).data)
+    data = build(composed("data=one_diffuser", *TINY).data)
     data.setup()
     rounded = {
         name: replace(each, speckle=one_pixel(each.speckle[:])) if name != "train" else each
