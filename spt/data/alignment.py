@@ -84,7 +84,7 @@ def alignment(pairs: Pairs, most: int = 400, furthest: int = 3) -> Alignment | N
 
     The similarity of every two speckles is correlated with that of the two objects, once with the objects as they are
     and once with them moved by a few pairs. What all images share is subtracted first: it tells nothing. The
-    correlation depends on the set. Measured: .96 on ``real_220grit`` (400 pairs), .81 on ``data=one_diffuser`` (400), .67
+    correlation depends on the set. Measured: .96 on ``real_220grit`` (400 pairs), .81 on ``one_diffuser`` (400), .67
     on ``like_220grit`` (64), .66 on ``grit`` (128), .65 on ``incoherent`` (400), .59 on ``fibre`` (35); .07 or less
     after a shift or in a random order.
 
