@@ -27,7 +27,7 @@ from spt.optics.resampling import area_resampled
 
 log = logging.getLogger(__name__)
 
-RECIPE = 3
+RECIPE = 4
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
 
 SAMPLES_AT_ONCE = {"cpu": 2**17, "cuda": 2**22}
@@ -36,10 +36,11 @@ SAMPLES_AT_ONCE = {"cpu": 2**17, "cuda": 2**22}
 
 @dataclass(frozen=True)
 class SimulatedSpeckles(Source, Simulation):
-    """Objects behind scattering media, in up to four splits.
+    """Objects behind scattering media, in up to five splits.
 
     ``train`` and ``val_seen`` share diffusers and object classes, never objects; ``val_class`` shows classes that were
-    never trained, where the objects have such; ``val_unseen`` shows new objects through new diffusers.
+    never trained, where the objects have such; ``val_unseen`` shows new objects through new diffusers. ``test_seen`` is
+    another ``val_seen``, which does not choose the epoch; stored objects may be too few for it.
 
     Args:
         setup: the optics; objects have ``setup.window`` px.
@@ -145,7 +146,7 @@ class SimulatedSpeckles(Source, Simulation):
 
     @property
     def counts(self) -> dict[str, int]:
-        """Pairs of each split; without held-out classes there is no ``val_class``.
+        """Pairs of each split; ``val_class`` needs classes that do not train, ``test_seen`` objects of its own.
 
         Raises:
             InvalidValue: if there are fewer objects than pairs of a validation split.
@@ -153,7 +154,9 @@ class SimulatedSpeckles(Source, Simulation):
         counts = {split: self.train if split == "train" else self.validation for split in SPLITS}
         for split in SPLITS:
             there = self.objects.count(split)
-            if split == "val_class" and there == 0:
+            if (split == "val_class" and there == 0) or (
+                split == "test_seen" and there is not None and there < self.validation
+            ):
                 del counts[split]
             elif split != "train" and there is not None and there < self.validation:
                 raise InvalidValue(

@@ -4,7 +4,7 @@ import numpy as np
 
 from spt.errors import InvalidValue
 
-SPLITS = ("train", "val_seen", "val_class", "val_unseen")
+SPLITS = ("train", "val_seen", "val_class", "val_unseen", "test_seen")
 """Splits of a simulated set, in the order of their numbers."""
 
 PURPOSES = ("object", "medium", "noise", "order", "augmentation")

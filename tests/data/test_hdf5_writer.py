@@ -95,10 +95,10 @@ def test_the_file_describes_itself(source, tmp_path):
     with h5py.File(tmp_path / "a.h5") as file:
         attributes = dict(file.attrs)
         assert file["train/speckle"].chunks == (64, 16, 16)
-        assert [file[split]["speckle"].shape for split in attributes["splits"]] == [(140, 16, 16)] + [(66, 16, 16)] * 3
+        assert [file[split]["speckle"].shape for split in attributes["splits"]] == [(140, 16, 16)] + [(66, 16, 16)] * 4
         assert file["train/speckle"].dtype == file["train/target"].dtype == np.uint8
         assert file["train/distance"].dtype == np.float64
-        assert set(file) == {"train", "val_seen", "val_class", "val_unseen"}
+        assert set(file) == {"train", "val_seen", "val_class", "val_unseen", "test_seen"}
     assert attributes["settings.setup.wavelength"] == 532e-9
     assert attributes["settings.setup.diffuser.sigma_phi"] == 2.92
     assert json.loads(attributes["settings.setup.camera_distance"]) == [1e-3, 1.5e-3]
@@ -121,7 +121,7 @@ def test_an_interrupted_set_goes_on_to_the_same_bits(source, whole, tmp_path, mo
     monkeypatch.undo()
     again = stop_after(monkeypatch, 100)
     write_set(path, replace(source))
-    assert len(again) == 9 - chunks
+    assert len(again) == 11 - chunks
     assert again[0] == calls[-1]
     assert same(in_memory(read_set(path)), whole)
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]

@@ -75,6 +75,7 @@ def test_sizes_and_types(source, splits):
         "val_seen": 8,
         "val_class": 8,
         "val_unseen": 8,
+        "test_seen": 8,
     }
     for name, pairs in splits.items():
         assert pairs.name == name
@@ -157,7 +158,7 @@ def media(*sources):
 
 def test_no_object_is_in_two_splits_or_twice_in_one(splits):
     images = [image.numpy().tobytes() for pairs in splits.values() for image in pairs.target]
-    assert len(images) == len(set(images)) == 48
+    assert len(images) == len(set(images)) == 56
 
 
 def test_val_class_shows_held_out_glyphs_alone(splits):
@@ -290,7 +291,7 @@ def test_the_distance_of_each_pair_is_kept(tmp_path, train_diffusers):
 
 def test_objects_are_named(splits):
     names = torch.cat([pairs.object for pairs in splits.values()])
-    assert len(names.unique()) == 48
+    assert len(names.unique()) == 56
 
 
 @pytest.fixture
@@ -302,6 +303,13 @@ def pictures(tmp_path):
 def test_objects_without_classes_give_no_val_class(tmp_path, pictures):
     splits = in_memory(small(tmp_path, objects=pictures).load())
     assert list(splits) == ["train", "val_seen", "val_unseen"]
+
+
+def test_half_of_the_objects_are_kept_for_the_test(tmp_path, pictures):
+    splits = in_memory(small(tmp_path, objects=pictures, validation=4).load())
+    assert list(splits) == ["train", "val_seen", "val_unseen", "test_seen"]
+    assert not set(splits["test_seen"].object.tolist()) & set(splits["val_seen"].object.tolist())
+    assert splits["test_seen"].diffuser.tolist() == splits["val_seen"].diffuser.tolist()
 
 
 def test_more_validation_pairs_than_objects(tmp_path, pictures):

@@ -81,7 +81,7 @@ def test_more_training_pairs_leave_the_scored_images_alone(usual: dict[str, str]
 
 def test_other_optics_and_another_processor(usual: dict[str, str]):
     """Numbers of objects and diffusers are the same; only the settings tell other optics."""
-    assert usual.keys() == {"val_seen", "val_class", "val_unseen"}
+    assert usual.keys() == {"val_seen", "val_class", "val_unseen", "test_seen"}
     other = simulated("data.source.camera.photoelectrons=150")
     assert all(other[split] != usual[split] for split in usual)
     data = build(composed("data=one_diffuser", *TINY).data)

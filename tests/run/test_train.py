@@ -63,7 +63,7 @@ def test_run_folder_holds_what_users_rely_on(whole: tuple[RunFolder, float]):
         for name in (split, f"{split}_last_epoch", f"{split}_reliability", f"{split}_reliability_last_epoch"):
             assert (folder.figures / f"{name}.png").is_file(), name
     final = json.loads(folder.metrics.read_text())
-    assert set(final) == {"val_seen", "val_class", "val_unseen", "baselines", "run"}
+    assert set(final) == {"val_seen", "val_class", "val_unseen", "test_seen", "baselines", "run"}
     assert set(final["val_seen"]) == {*METRICS, "ece"}
     assert all(set(value) == {"mean", "sem", "n", "diffusers", "objects"} for value in final["val_seen"].values())
     assert final["val_seen"]["pcc"]["n"] == 8

@@ -26,7 +26,8 @@ class StoredObjects(ObjectSource):
     """Images of files, split by image; equal images count as one.
 
     ``val_class`` holds every image of the held-out classes; a share of all others serves ``val_seen`` and
-    ``val_unseen``, and the rest trains, again from the start where more pairs than images are asked for.
+    ``val_unseen``, from its beginning, and ``test_seen``, from its end. The rest trains, again from the start where more
+    pairs than images are asked for.
 
     Args:
         path: one or several folders or files, see :func:`spt.data.objects.image_files.list_images`.
@@ -72,13 +73,14 @@ class StoredObjects(ObjectSource):
         return {name: getattr(self, name) for name in names} | {"held_out": held_out, "content": self._fingerprint}
 
     def count(self, split: str) -> int | None:
-        """How many different images a split has."""
-        return len(self._pools[split])
+        """How many different images a split has; ``test_seen`` at most half of those that do not train."""
+        return len(self._pools[split]) // (2 if split == "test_seen" else 1)
 
     def identify(self, split: str, numbers: Sequence[int], seed: int) -> list[int]:
         """Place of each image in the sorted files."""
         pool = self._pools[split]
         order = np.random.default_rng([seed, len(pool)]).permutation(len(pool))
+        order = order[::-1] if split == "test_seen" else order
         return [pool[order[number % len(pool)]] for number in numbers]
 
     def draw(self, split: str, numbers: Sequence[int], size: int, seed: int) -> UInt8[np.ndarray, "n h w"]:
@@ -148,4 +150,4 @@ class StoredObjects(ObjectSource):
         mixed = [others[k] for k in np.random.default_rng(0).permutation(len(others))]
         seen = mixed[:validation]
         new = [k for k in kept if self._items[k].label in held_out]
-        return {"train": mixed[validation:], "val_seen": seen, "val_class": new, "val_unseen": seen}
+        return {"train": mixed[validation:], "val_seen": seen, "val_class": new, "val_unseen": seen, "test_seen": seen}

@@ -150,8 +150,8 @@ def test_an_object_depends_on_seed_split_and_number_alone():
 def test_no_object_is_in_two_splits_and_no_number_is_given_twice():
     objects = SparseObjects()
     images = [image.tobytes() for split in SPLITS for image in objects.draw(split, range(30), 64, 0)]
-    assert len(set(images)) == 120
-    assert len({name for split in SPLITS for name in objects.identify(split, range(30), 0)}) == 120
+    assert len(set(images)) == 150
+    assert len({name for split in SPLITS for name in objects.identify(split, range(30), 0)}) == 150
 
 
 @pytest.mark.parametrize("glyphs", ["", "A?", GLYPHS])

@@ -31,12 +31,18 @@ def everything(objects, size=8):
 
 def test_train_and_validation_never_share_an_image(digits):
     objects = stored(digits, held_out=["3"], validation_share=0.25)
-    assert [objects.count(split) for split in SPLITS] == [24, 8, 8, 8]  # 40 different images, 8 of class 3
+    assert [objects.count(split) for split in SPLITS] == [24, 8, 8, 8, 4]  # 40 different images, 8 of class 3
     images = everything(objects)
     assert set(images["val_seen"]) == set(images["val_unseen"])
     sets = [set(images[split]) for split in ("train", "val_seen", "val_class")]
     assert [len(one) for one in sets] == [24, 8, 8]
     assert len(set.union(*sets)) == 40
+
+
+def test_the_images_of_test_seen_are_none_that_choose_the_epoch(digits):
+    objects = stored(digits, held_out=["3"], validation_share=0.25)
+    test, chosen = (objects.identify(split, range(4), 0) for split in ("test_seen", "val_seen"))
+    assert len({*test, *chosen}) == 8
 
 
 def test_held_out_classes_are_in_val_class_alone(digits):
@@ -118,7 +124,7 @@ def test_several_files_are_one_set(tmp_path):
         for k in range(6):
             Image.fromarray(rng.integers(0, 256, (9, 9), np.uint8)).save(tmp_path / folder / f"{k}.png")
     objects = StoredObjects([str(tmp_path / "one"), str(tmp_path / "two")], held_out=["c"], validation_share=0.2)
-    assert [objects.count(split) for split in SPLITS] == [10, 2, 6, 2]
+    assert [objects.count(split) for split in SPLITS] == [10, 2, 6, 2, 1]
 
 
 def test_without_held_out_classes_there_is_no_val_class(digits):
@@ -181,6 +187,12 @@ def test_mnist_leaves_the_objects_of_the_real_set_out(real_data):
 def test_omniglot_holds_an_alphabet_out(real_data):
     zips = [str(real_data / "objects_omniglot" / f"images_background_small{k}.zip") for k in (1, 2)]
     objects = StoredObjects(zips, held_out=["Greek"], invert=True, threshold=0.5)
-    assert [objects.count(split) for split in SPLITS] == [3924, 436, 480, 436]  # 24 letters x 20 hands; 1000 are twice
+    assert [objects.count(split) for split in SPLITS] == [
+        3924,
+        436,
+        480,
+        436,
+        218,
+    ]  # 24 letters x 20 hands; 1000 are twice
     ink = objects.draw("val_class", range(20), 64, 0) > 0
     assert 0.02 < ink.mean() < 0.3  # white ink on black ground
