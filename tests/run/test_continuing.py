@@ -132,11 +132,10 @@ def test_a_checkpoint_with_a_pickled_command_is_refused_and_not_run(copy: RunFol
 
 
 def test_relative_paths_of_data_begin_where_the_run_was_started(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
-    from spt.run.continuing import _from, _started_in
 
     OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"cwd": "/lab/desk"}}}), copy.choices)
     config = composed("data=hdf5", "data.source.path=sets/a.h5")
-    assert _from(config, _started_in(copy)).data.source.path == "/lab/desk/sets/a.h5"
+    assert anchored(config, copy).data.source.path == "/lab/desk/sets/a.h5"
     monkeypatch.chdir("/tmp")
     assert override(config, ["data.source.path=b.h5"]).data.source.path == "/tmp/b.h5"
 
