@@ -70,7 +70,7 @@ def reach_of(objects: Float[Tensor, "n 1 h w"]) -> int:
 
 
 def autocorrelation(images: Float[Tensor, "n h w"]) -> Float[Tensor, "n p q"]:
-    """Sum over pixels of an image times its shifted self, for all lags from -h and -w on; lag 0 stands in the middle."""
+    """Sum over pixels of an image times its shifted self, for lags from -h and -w on; lag 0 is in the middle."""
     size = [2 * side for side in images.shape[-2:]]
     power = torch.fft.rfft2(images, s=size).abs().square()
     return torch.fft.fftshift(torch.fft.irfft2(power, s=size), dim=(-2, -1))

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from spt.errors import InvalidValue, MissingFile, UserError
 from spt.run import train as verb
-from spt.run.continuing import continue_run, for_hydra, named_run, override, read_config
+from spt.run.continuing import anchored, continue_run, for_hydra, named_run, override, read_config
 from spt.run.folder import RunFolder
 from spt.run.train import train
 from spt.training.module import SpeckleModule
@@ -132,7 +132,6 @@ def test_a_checkpoint_with_a_pickled_command_is_refused_and_not_run(copy: RunFol
 
 
 def test_relative_paths_of_data_begin_where_the_run_was_started(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
-
     OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"cwd": "/lab/desk"}}}), copy.choices)
     config = composed("data=hdf5", "data.source.path=sets/a.h5")
     assert anchored(config, copy).data.source.path == "/lab/desk/sets/a.h5"

@@ -26,8 +26,8 @@ class StoredObjects(ObjectSource):
     """Images of files, split by image; equal images count as one.
 
     ``val_class`` holds every image of the held-out classes; a share of all others serves ``val_seen`` and
-    ``val_unseen``, from its beginning, and ``test_seen``, from its end. The rest trains, again from the start where more
-    pairs than images are asked for.
+    ``val_unseen``, from its beginning, and ``test_seen``, from its end. The rest trains, again from the start where
+    more pairs than images are asked for.
 
     Args:
         path: one or several folders or files, see :func:`spt.data.objects.image_files.list_images`.

@@ -41,22 +41,22 @@ def memory_effect(subject: Subject) -> list[Plan]:
         raise InvalidValue("protocol=memory_effect has three axes and takes no values=.")
     if isinstance(source.setup, IncoherentSetup):
         note = "Shifted diffusers and tilted light are left out: these optics take the memory effect as infinite."
-        return [replace(_object_shift(subject, source, 1), notes=[note])]
+        return [replace(_object_shift(subject, source, Speckle(source), 1), notes=[note])]
     if not isinstance(source.setup, DiffuserSetup):
         raise InvalidValue(
             f"protocol=memory_effect: {type(source.setup).__name__} has no diffuser that could be moved. Choose a set "
             "with a diffuser, for example data=weak_scatter or data=thick."
         )
-    setup = source.setup
-    plans = [_object_shift(subject, source, setup.pitch), _diffuser_shift(subject, source, setup)]
+    setup, speckle = source.setup, Speckle(source)
+    plans = [_object_shift(subject, source, speckle, setup.pitch), _diffuser_shift(subject, source, speckle, setup)]
     near, far = setup.camera_range
     if near == far:
-        return [*plans, _tilt(subject, source, setup)]
+        return [*plans, _tilt(subject, source, speckle, setup)]
     note = "Tilted light is left out: every diffuser has its own camera distance."
     return [*plans[:-1], replace(plans[-1], notes=[*plans[-1].notes, note])]
 
 
-def _object_shift(subject: Subject, source: SimulatedSpeckles, pitch: float) -> Plan:
+def _object_shift(subject: Subject, source: SimulatedSpeckles, speckle: "Speckle", pitch: float) -> Plan:
     """Objects moved by whole pixels, and their images with them."""
     setup, points, notes = source.setup, [], []
     alone = isinstance(setup, IncoherentSetup) or (isinstance(setup, DiffuserSetup) and setup.modulation == "amplitude")
@@ -67,7 +67,7 @@ def _object_shift(subject: Subject, source: SimulatedSpeckles, pitch: float) -> 
         )
     for right in _whole(setup.window // 8):
         pairs = _kinds(subject, source, right=right)
-        references = {CORRELATION: _correlation(source, right=right, back=right if alone else 0)}
+        references = {CORRELATION: speckle.correlation(right=right, back=right if alone else 0)}
         if alone:
             law = shift_law(setup.diffuser, right * pitch) if isinstance(setup, DiffuserSetup) else 1.0
             references[THEORY] = (law, 0.0)
@@ -76,19 +76,19 @@ def _object_shift(subject: Subject, source: SimulatedSpeckles, pitch: float) -> 
     return Plan("object_shift", "shift of the object", points, "shift of the object [px]", (0, 0), notes)
 
 
-def _diffuser_shift(subject: Subject, source: SimulatedSpeckles, setup: DiffuserSetup) -> Plan:
+def _diffuser_shift(subject: Subject, source: SimulatedSpeckles, speckle: "Speckle", setup: DiffuserSetup) -> Plan:
     """Diffusers moved sideways, objects and camera at rest."""
     points, half = [], half_shift(setup.diffuser)
     for shift in (float(f"{share * half:.4g}") for share in SHARES):
         light = partial(_behind_moved, setup, shift)
-        references = {CORRELATION: _correlation(source, light), THEORY: (shift_law(setup.diffuser, shift), 0.0)}
+        references = {CORRELATION: speckle.correlation(light), THEORY: (shift_law(setup.diffuser, shift), 0.0)}
         label = f"{shift * 1e6:.3g} µm"
         pairs = _kinds(subject, source, light)
         points.append(Point(label, named(pairs, f"diffuser moved by {label}"), shift * 1e6, references))
     return Plan("diffuser_shift", "shift of the diffuser", points, "shift of the diffuser [µm]", (0, 0))
 
 
-def _tilt(subject: Subject, source: SimulatedSpeckles, setup: DiffuserSetup) -> Plan:
+def _tilt(subject: Subject, source: SimulatedSpeckles, speckle: "Speckle", setup: DiffuserSetup) -> Plan:
     """Light that turned about the first face of the diffuser, so that the speckle moves by whole pixels."""
     thickness = setup.diffuser.thickness if isinstance(setup.diffuser, ThickDiffuser) else 0.0
     pixel = setup.pitch / (thickness + setup.camera_range[0])
@@ -98,7 +98,7 @@ def _tilt(subject: Subject, source: SimulatedSpeckles, setup: DiffuserSetup) -> 
         angle = back * pixel
         light = partial(_tilted, setup, angle)
         law = face_tilt_law(setup.diffuser, angle)
-        references = {CORRELATION: _correlation(source, light, back=back), THEORY: (law, 0.0)}
+        references = {CORRELATION: speckle.correlation(light, back=back), THEORY: (law, 0.0)}
         label = f"{math.degrees(angle):.3g}°"
         pairs = _kinds(subject, source, light)
         points.append(Point(label, named(pairs, f"light turned by {label}"), math.degrees(angle), references))
@@ -129,28 +129,32 @@ def ramp(setup: DiffuserSetup, angle: float, like: Tensor) -> Complex[Tensor, " 
     return phase_factor(2 * math.pi * math.sin(angle) / setup.wavelength * x)
 
 
-def _correlation(source: SimulatedSpeckles, light: Light | None = None, right: int = 0, back: int = 0) -> Ends:
-    """Correlation of the speckle with that of nothing moved: mean and standard error over objects.
+class Speckle:
+    """The speckle of some objects behind some new diffusers, to compare with what it is once something moved."""
 
-    The mean over diffusers is subtracted first: an object that shows through is no correlation of the speckle.
+    def __init__(self, source: SimulatedSpeckles) -> None:
+        device, self.setup = source.processor, source.setup
+        self.media = source.media(source.new_diffusers(range(DIFFUSERS)), device)
+        objects = source.draw_objects("val_seen", range(OBJECTS)).to(device)
+        self.objects = objects[:, None].expand(-1, DIFFUSERS, -1, -1).float() / 255
+        self.still = [self.setup.intensity(one, self.media) for one in self.objects]
 
-    Args:
-        source: the simulation.
-        light: with what was changed; None for the setup's own.
-        right: the objects are moved by so many pixels.
-        back: the second speckle is moved back by so many pixels.
-    """
-    device, found = source.processor, []
-    media = source.media(source.new_diffusers(range(DIFFUSERS)), device)
-    for one in source.draw_objects("val_seen", range(OBJECTS)).to(device):
-        still = one[None].expand(len(next(iter(media.values()))), -1, -1)
-        first = source.setup.intensity(still.float() / 255, media)
-        second = (light or source.setup.intensity)(moved_right(still, right).float() / 255, media)
-        if back:
-            first, second = first[..., :-back], second[..., back:]
-        found.append(ensemble_correlation(first, second))
-    values = torch.stack(found).double()
-    return values.mean().item(), values.std().item() / len(values) ** 0.5
+    def correlation(self, light: Light | None = None, right: int = 0, back: int = 0) -> Ends:
+        """Correlation with that of nothing moved: mean and standard error over objects.
+
+        The mean over diffusers is subtracted first: an object that shows through is no correlation of the speckle.
+
+        Args:
+            light: with what was changed; None for the setup's own.
+            right: the objects are moved by so many pixels.
+            back: the second speckle is moved back by so many pixels.
+        """
+        light, found = light or self.setup.intensity, []
+        for one, first in zip(self.objects, self.still, strict=True):
+            second = light(moved_right(one, right), self.media)
+            found.append(ensemble_correlation(first[..., : first.shape[-1] - back], second[..., back:]))
+        values = torch.stack(found).double()
+        return values.mean().item(), values.std().item() / len(values) ** 0.5
 
 
 def ensemble_correlation(first: Float[Tensor, "m h w"], second: Float[Tensor, "m h w"]) -> Float[Tensor, ""]:
