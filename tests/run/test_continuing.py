@@ -1,5 +1,6 @@
 """An earlier run goes on with its own configuration; what is changed is checked before it is written."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder.config.parent.mkdir()
     OmegaConf.save(config, folder.config)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """What a continued run logs to is removed after the test: other tests read what a command prints."""
+    before, level = logging.root.handlers[:], logging.root.level
+    yield
+    for handler in logging.root.handlers:
+        if handler not in before:
+            handler.close()
+    logging.root.handlers[:], logging.root.level = before, level
 
 
 @pytest.fixture
