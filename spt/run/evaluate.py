@@ -169,7 +169,8 @@ def read_data(net: Trained, request: Request) -> Data:
 
     Raises:
         UserError: if frames or objects have another size than those of the training, recorded pairs are not those of
-            the training although they should be, or they repeat training pairs although they should not.
+            the training although they should be, they repeat training pairs although they should not, or single
+            values of recorded data are changed.
     """
     own = _own_data(net, [])
     if request.data is not None:
@@ -178,6 +179,11 @@ def read_data(net: Trained, request: Request) -> Data:
     else:
         source = build(_own_data(net, request.changes).source) if request.changes else build(own.source)
         target = net.preparation.target
+    if request.data is None and request.changes and not isinstance(source, SimulatedSpeckles):
+        raise InvalidValue(
+            f"{' '.join(request.changes)}: single values can be changed where spt simulates the data; these are "
+            "recorded, and which of their diffusers were trained is not known after a change. Name them with data=…"
+        )
     check_sizes(net, source, target)
     splits = read(source, target)
     train = splits.pop("train", None)
@@ -188,7 +194,15 @@ def read_data(net: Trained, request: Request) -> Data:
     if source.recorded and not request.own and train is not None:
         look = partial(refuse_unusable, preparation=net.preparation)
         check_leaks({"train": train, **splits}, OmegaConf.select(net.config, "leaks") or "error", look)
-    return Data(source, splits, train if request.baseline_pairs else None, request.data is None)
+    trained = request.own or (request.data is None and _drawn_by(source) == _drawn_by(build(own.source)))
+    return Data(source, splits, train if request.baseline_pairs else None, trained)
+
+
+def _drawn_by(source: Source) -> tuple[object, ...]:
+    """What decides the random numbers of a simulation's trained diffusers, and which of them a pair has."""
+    assert isinstance(source, SimulatedSpeckles)
+    counts = (source.seed, source.train, source.train_diffusers, source.unseen_diffusers)
+    return (*counts, type(source.setup), *(getattr(source.setup, name, None) for name in ("grid", "pitch")))
 
 
 def _own_data(net: Trained, changes: Sequence[str]) -> DictConfig:

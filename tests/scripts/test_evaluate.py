@@ -243,6 +243,38 @@ def test_the_runs_own_data_with_one_value_changed(run: Path, every: dict[str, En
     assert (run / "metrics.json").read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        ("data.source.seed=7", ["unseen"]),
+        ("data.source.train=20", ["unseen"]),
+        ("data.source.setup.grid=128", ["unseen"]),
+        ("data.source.camera.photoelectrons=50", ["seen", "unseen"]),
+    ],
+)
+def test_no_diffuser_is_called_trained_that_a_change_drew_anew(
+    run: Path, tmp_path: Path, change: str, kinds: list[str]
+):
+    arguments = ["protocol=unseen_diffuser", change, "images=3", "baseline_pairs=0", f"out={tmp_path / 'out'}"]
+    ended = evaluate(run, *arguments)
+    assert ended.code == 0, ended
+    found = json.loads((tmp_path / "out/unseen_diffuser_changed/evaluation.json").read_text())
+    assert list(found["unseen_diffuser"]["points"][0]["network"]) == kinds
+    assert ("Through trained diffusers" in ended.out) == ("seen" in kinds)
+
+
+def test_single_values_of_recorded_data_are_refused(tiny_run: Path, tmp_path: Path):
+    """Another file under the run's own settings could be of other diffusers."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    config = OmegaConf.load(run / ".hydra/config.yaml")
+    config.data.source = {"_target_": "spt.data.hdf5.SavedSpeckles", "path": str(lab_file(tmp_path / "own.h5"))}
+    OmegaConf.save(config, run / ".hydra/config.yaml")
+    other = lab_file(tmp_path / "other.h5")
+    ended = evaluate(run, f"data.source.path={other}", f"out={tmp_path / 'out'}")
+    assert (ended.code, "single values can be changed where spt simulates the data" in ended.err) == (2, True), ended
+    assert not (tmp_path / "out").exists()
+
+
 def test_phase_retrieval_where_the_optics_are_shift_invariant(run: Path, tmp_path: Path):
     optics = ["data=weak_scatter", "optics@data.source.setup=incoherent_simulated", "data.source.setup.window=32"]
     few = ["data.source.setup.psf.size=63", "data.source.train=4", "data.source.validation=4", *FEW]
