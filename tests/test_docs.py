@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from spt.errors import UserError
 from spt.losses import check_head
 from spt.run.building import build
-from spt.run.continuing import for_hydra, override
+from spt.run.continuing import for_hydra, override, own_changes
 
 CONFIGS = ROOT / "configs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -198,6 +198,9 @@ def each_run(overrides: list[str], sweep: bool) -> Iterator[list[str]]:
 def try_script(script: str, arguments: list[str]) -> None:
     """Compose the root of a script that uses Hydra; let any other one parse its arguments."""
     root = re.search(r'config_name="(\w+)"', (ROOT / script).read_text())
+    if root and root[1] == "evaluate":
+        arguments, changes = own_changes(arguments)
+        override(composed("train", []), changes)
     if root:
         config = composed(root[1], arguments)
         assert not OmegaConf.missing_keys(config)
@@ -298,7 +301,7 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
 
 
 @pytest.mark.parametrize(
-    "root", ["train", "check_data", "complexity", "export", "inspect_speckle", "predict", "simulate"]
+    "root", ["train", "check_data", "complexity", "evaluate", "export", "inspect_speckle", "predict", "simulate"]
 )
 def test_every_option_of_every_command_is_in_the_reference(root: str):
     title = "The run" if root == "train" else f"scripts/{root}.py"

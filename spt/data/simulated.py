@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from spt.data.hdf5 import read_set
@@ -29,6 +29,12 @@ log = logging.getLogger(__name__)
 
 RECIPE = 4
 """Raise this when the same settings give other pixels: old cache files are then left aside."""
+
+NEW = 2**40
+"""Number of the first diffuser that no split of any set shows."""
+
+Light = Callable[[Float[Tensor, "b n n"], Medium], Float[Tensor, "b n n"]]
+"""From objects in [0, 1] and their media to the irradiance on the camera, as :meth:`Setup.intensity`."""
 
 SAMPLES_AT_ONCE = {"cpu": 2**17, "cuda": 2**22}
 """Samples of the media that are simulated together: what stays in a CPU's cache, and what a GPU works on at once."""
@@ -185,36 +191,54 @@ class SimulatedSpeckles(Source, Simulation):
         return train.target[:] if self.camera.footprint == 1 else self.draw_objects("train", range(len(train)))
 
     def simulate(
-        self, split: str, numbers: Sequence[int], objects: UInt8[Tensor, "n h w"], device: torch.device
+        self,
+        split: str,
+        numbers: Sequence[int],
+        objects: UInt8[Tensor, "n h w"],
+        device: torch.device,
+        diffusers: Sequence[int] | None = None,
+        light: Light | None = None,
     ) -> dict[str, Tensor]:
-        """Simulate pairs, some at a time; see :class:`spt.data.source.Simulation`."""
+        """Simulate pairs, some at a time; see :class:`spt.data.source.Simulation`.
+
+        Args:
+            split: of the pairs; it decides their noise.
+            numbers: of the pairs.
+            objects: of the pairs.
+            device: where it is simulated.
+            diffusers: number of the diffuser of each pair; None for those of the split.
+            light: makes the light instead of the setup, for example behind a diffuser that was moved.
+        """
         step = max(1, SAMPLES_AT_ONCE[device.type] // sum(values.numel() for values in self._one.values()))
+        diffusers = self.diffusers(split, numbers) if diffusers is None else diffusers
         parts = [
-            self._simulate(split, numbers[start : start + step], objects[start : start + step], device)
-            for start in range(0, len(numbers), step)
+            self._simulate(split, numbers[rows], objects[rows], device, diffusers[rows], light or self.setup.intensity)
+            for rows in (slice(start, start + step) for start in range(0, len(numbers), step))
         ]
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
     def _simulate(
-        self, split: str, numbers: Sequence[int], objects: UInt8[Tensor, "n h w"], device: torch.device
+        self,
+        split: str,
+        numbers: Sequence[int],
+        objects: UInt8[Tensor, "n h w"],
+        device: torch.device,
+        diffusers: Sequence[int],
+        light: Light,
     ) -> dict[str, Tensor]:
-        diffusers = self._diffusers(split, numbers)
-        if self.train_diffusers is None:
-            media = self._draw(diffusers, device)
-        else:
-            media = select(self._fixed, torch.tensor(diffusers, device=device))
-        light = self.setup.intensity(objects.to(device).float() / 255, media)
+        media = self.media(diffusers, device)
+        irradiance = light(objects.to(device).float() / 255, media)
         noise = [stream(self.seed, "noise", number, split) for number in numbers]
         shown = [number % self.train if split == "train" else number for number in numbers]
         return {
-            "speckle": self.camera.expose(light, noise),
+            "speckle": self.camera.expose(irradiance, noise),
             "target": self._on_camera(objects),
             "diffuser": torch.tensor(diffusers),
             "object": torch.tensor(self.objects.identify(split, shown, self.seed)),
             **{name: media[name] for name in self._numbers},
         }
 
-    def _diffusers(self, split: str, numbers: Sequence[int]) -> list[int]:
+    def diffusers(self, split: str, numbers: Sequence[int]) -> list[int]:
         """Numbers of the pairs' diffusers; where they are fresh, those of ``val_unseen`` come first."""
         unseen = split == "val_unseen"
         if self.train_diffusers is not None:
@@ -223,6 +247,16 @@ class SimulatedSpeckles(Source, Simulation):
         if split == "train":
             return [self.unseen_diffusers + number for number in numbers]
         return [n % self.unseen_diffusers if unseen else self.unseen_diffusers + n % self.train for n in numbers]
+
+    def new_diffusers(self, numbers: Sequence[int]) -> list[int]:
+        """Numbers of diffusers that no split shows; of measured media those of ``val_unseen``: there are no more."""
+        return self.diffusers("val_unseen", numbers) if self.setup.measured else [NEW + number for number in numbers]
+
+    def media(self, diffusers: Sequence[int], device: torch.device) -> Medium:
+        """The media of some numbers."""
+        if self.train_diffusers is None or min(diffusers) >= NEW:
+            return self._draw(diffusers, device)
+        return select(self._fixed, torch.tensor(diffusers, device=device))
 
     def _draw(self, diffusers: Sequence[int], device: torch.device) -> Medium:
         return self.setup.draw(len(diffusers), [stream(self.seed, "medium", d) for d in diffusers], device)

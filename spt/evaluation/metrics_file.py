@@ -26,6 +26,19 @@ def write_metrics(
         part.write_text(text + "\n")
 
 
+def add_protocol(path: Path, name: str, content: Mapping[str, Any]) -> None:
+    """Add the scores of a protocol under ``protocols``, in place of earlier ones of this name; all else stays.
+
+    Raises:
+        InvalidValue: if the file is damaged.
+    """
+    metrics = read_metrics(path)
+    metrics["protocols"] = {**metrics.get("protocols", {}), name: content}
+    text = json.dumps(metrics, indent=2, allow_nan=False)
+    with atomic(path) as part:
+        part.write_text(text + "\n")
+
+
 def read_metrics(path: Path) -> dict[str, Any]:
     """Read a ``metrics.json`` of this or an earlier version.
 

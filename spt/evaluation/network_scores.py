@@ -7,7 +7,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from spt.data.pairs import Pairs
-from spt.evaluation.pictures import evenly
 from spt.evaluation.predict import Predictor
 from spt.evaluation.scores import Scores, finite_images, image_scores, numbers, summarise, summarise_calibration
 from spt.metrics import reliability
@@ -20,19 +19,19 @@ class NetworkResult:
     Args:
         scores: of every metric, and ``ece`` where the images are probabilities.
         reliability: bins of the reliability diagram, summed over images; None where there is none.
-        shown: numbers of some images, evenly spread.
-        images: the predictions of these.
+        shown: what to call some images, such as ``worst``, to their numbers.
+        images: the predictions of these, in this order.
         fault: why some scores are null; empty if all predictions are finite.
     """
 
     scores: Scores
     reliability: Float64[Tensor, "3 bins"] | None
-    shown: list[int]
+    shown: dict[str, list[int]]
     images: Float[Tensor, "k 1 h w"]
     fault: str
 
 
-def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, shown: int = 16) -> NetworkResult:
+def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, shown: int = 4) -> NetworkResult:
     """Predict all images of a split and compute every metric on the CPU, in float64.
 
     Args:
@@ -40,28 +39,47 @@ def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, show
         pairs: the split.
         name: what the network is called in the log.
         bins: bins of the calibration error.
-        shown: how many predictions to keep.
+        shown: how many of the worst, of the median and of the best predictions to keep.
     """
-    chosen = evenly(len(pairs), shown)
     values: list[dict[str, Tensor]] = []
     sums: list[Tensor] = []
-    finite, kept = torch.ones(len(pairs), dtype=torch.bool), []
+    finite = torch.ones(len(pairs), dtype=torch.bool)
     for part, logits, images in predictor.batches(pairs):
         target = pairs.images(part.start, part.stop)
         finite[part] = finite_images(images)
         own = predictor.head.logit_metrics(logits, predictor.head.encode(target))
-        own = {metric: each.masked_fill(~finite[part], torch.nan) for metric, each in own.items()}
+        own = {metric: scored.masked_fill(~finite[part], torch.nan) for metric, scored in own.items()}
         values.append(image_scores(images, target) | own)
         if predictor.head.gives_probabilities:
             pixels = reliability(images.nan_to_num(0, 0, 0), target, bins)
             sums.append(pixels.masked_fill(~finite[part, None, None], torch.nan))
-        kept.append(images[[k - part.start for k in chosen if part.start <= k < part.stop]])
-    scores = summarise({metric: torch.cat([batch[metric] for batch in values]) for metric in values[0]}, pairs, name)
+    each = {metric: torch.cat([batch[metric] for batch in values]) for metric in values[0]}
+    scores = summarise(each, pairs, name)
     if sums:
         scores["ece"] = summarise_calibration(torch.cat(sums), pairs)
     broken = (~finite).nonzero().flatten().tolist()
     fault = _fault(predictor, pairs, broken) if broken else ""
-    return NetworkResult(scores, torch.cat(sums).sum(0) if sums else None, chosen, torch.cat(kept), fault)
+    chosen = best_median_worst(each["pcc"], shown)
+    kept = torch.cat([predictor(pairs.speckle[numbers])[1] for numbers in chosen.values()])
+    return NetworkResult(scores, torch.cat(sums).sum(0) if sums else None, chosen, kept, fault)
+
+
+def best_median_worst(values: Float[Tensor, " n"], each: int) -> dict[str, list[int]]:
+    """Numbers of the images with the highest, the middle and the lowest values, by these names; NaN is the lowest.
+
+    No image is named twice. Where there are too few, the worst are shown, then the best.
+
+    Args:
+        values: one a image.
+        each: how many of each kind, at most.
+    """
+    order = values.nan_to_num(-torch.inf).argsort(stable=True).tolist()
+    worst = order[:each]
+    best = order[len(worst) :][-each:][::-1]
+    between = order[len(worst) : len(order) - len(best)]
+    start = max(0, (len(between) - each) // 2)
+    chosen = {"best": best, "median": between[start : start + each], "worst": worst}
+    return {name: numbers for name, numbers in chosen.items() if numbers}
 
 
 def _fault(predictor: Predictor, pairs: Pairs, broken: list[int]) -> str:

@@ -1,5 +1,6 @@
 """Contact sheets: speckle | prediction | truth | error, one block an image."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,12 @@ RGB = UInt8[np.ndarray, "_ _ 3"]
 
 
 def contact_sheet(
-    speckle: Tensor, pred: Float[Tensor, "n 1 h w"], target: Float[Tensor, "n 1 h w"], title: str, across: int = 2
+    speckle: Tensor,
+    pred: Float[Tensor, "n 1 h w"],
+    target: Float[Tensor, "n 1 h w"],
+    title: str,
+    across: int = 2,
+    names: Sequence[str] = (),
 ) -> RGB:
     """Draw rows of speckle | prediction | truth | error, ``across`` samples side by side.
 
@@ -34,6 +40,7 @@ def contact_sheet(
         target: true images in [0, 1].
         title: what the sheet shows.
         across: samples in a row.
+        names: written on each speckle; none where empty.
     """
     step, rows = TILE + GAP, -(-len(speckle) // across)
     block = 4 * step + 2 * GAP
@@ -52,6 +59,8 @@ def contact_sheet(
             sheet.paste(image, (x + k * step, y))
         score = f"{scores[i]:.2f}" if pred[i].isfinite().all() else "NaN"
         draw.text((x + step + 3, y + 2), score, "yellow", small)
+        if names:
+            draw.text((x + 3, y + 2), names[i], "yellow", small, stroke_width=2, stroke_fill="black")
     return np.asarray(sheet)
 
 

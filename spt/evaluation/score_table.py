@@ -54,10 +54,13 @@ def print_table(network: str, scores: Split, baselines: Baselines) -> None:
         shown = "" if metric == block else metric
         table.add_row(shown, method, *cells, style="bold" if method == network else None)
         block = metric
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=WIDTH)
-    console.print(table)
+    console().print(table)
+
+
+def console() -> Console:
+    """What tables are printed on: a terminal as wide as it is, anything else as wide as :data:`WIDTH`."""
+    terminal = Console()
+    return terminal if terminal.is_terminal else Console(width=WIDTH)
 
 
 def write_markdown(path: Path, run: Mapping[str, Any], scores: Split, baselines: Baselines) -> None:

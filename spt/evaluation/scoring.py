@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from spt.data.pairs import Pairs, images
 from spt.errors import InvalidValue
 from spt.evaluation import pictures
 from spt.evaluation.baseline_scores import score_baselines
+from spt.evaluation.headline import headline
 from spt.evaluation.metrics_file import write_metrics
 from spt.evaluation.network_scores import NetworkResult, score_network
 from spt.evaluation.predict import Predictor
@@ -42,10 +43,11 @@ class ResultFiles:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Results of the network and of the baselines, by split."""
+    """Results of the network and of the baselines, by split, and the files of the pictures, by name."""
 
     network: dict[str, NetworkResult]
     baselines: dict[str, dict[str, Scores]]
+    pictures: dict[str, Path] = field(default_factory=dict)
 
     @property
     def scores(self) -> dict[str, Scores]:
@@ -95,7 +97,8 @@ def evaluate(
         write_metrics(files.metrics, result.scores, result.baselines, run)
     write_markdown(files.report, run, result.scores, result.baselines)
     for name, pairs in evaluated.items():
-        draw(files.figures, run["network"], pairs, network[name])
+        result.pictures.update(draw(files.figures, run["network"], pairs, network[name], name))
+    log.info("%s", headline(result.scores, result.baselines))
     print_table(run["network"], result.scores, result.baselines)
     log.info("Scores: %s and %s. Pictures: %s.", files.metrics, files.report, files.figures)
     faults = [split.fault for split in network.values() if split.fault]
@@ -104,15 +107,33 @@ def evaluate(
     return result
 
 
-def draw(folder: Path, network: str, pairs: Pairs, result: NetworkResult) -> None:
-    """Draw the contact sheet of a split, and its reliability diagram where there is one."""
-    mean, chosen = result.scores["pcc"]["mean"], result.shown
+def draw(
+    folder: Path, network: str, pairs: Pairs, result: NetworkResult, name: str, reliability: bool = True
+) -> dict[str, Path]:
+    """Draw the best, the median and the worst images of a split, and its reliability diagram where there is one.
+
+    Args:
+        folder: where the pictures are written.
+        network: its name, for the title.
+        pairs: the split.
+        result: of the network.
+        name: of the files.
+        reliability: whether the diagram is drawn, too.
+    Returns:
+        Name to file.
+    """
+    mean = result.scores["pcc"]["mean"]
+    chosen = [number for numbers in result.shown.values() for number in numbers]
+    ranks = [rank for rank, numbers in result.shown.items() for _ in numbers]
     title = f"{pairs.name}: {network}, PCC {'null' if mean is None else f'{mean:.3f}'} (mean of {len(pairs)} images)"
-    sheet = pictures.contact_sheet(pairs.speckle[chosen], result.images, images(pairs.target[chosen]), title)
-    pictures.save(sheet, folder / f"{pairs.name}.png")
-    if result.reliability is not None and result.reliability.isfinite().all():
+    target = images(pairs.target[chosen])
+    sheet = pictures.contact_sheet(pairs.speckle[chosen], result.images, target, title, names=ranks)
+    drawn = {name: pictures.save(sheet, folder / f"{name}.png")}
+    if reliability and result.reliability is not None and result.reliability.isfinite().all():
         title = f"{pairs.name}: {network}, {len(pairs)} images"
-        pictures.save(reliability_diagram(result.reliability, title), folder / f"{pairs.name}_reliability.png")
+        diagram = reliability_diagram(result.reliability, title)
+        drawn[f"{name}_reliability"] = pictures.save(diagram, folder / f"{name}_reliability.png")
+    return drawn
 
 
 def _explain_time(spent: float, training: float, pairs: int, pixels: int) -> None:

@@ -141,9 +141,16 @@ class DiffuserSetup(Setup):
 
     def intensity(self, objects: Float[Tensor, "b n n"], medium: Medium) -> Float[Tensor, "b n n"]:
         """Speckle intensity in the camera's window for objects in [0, 1], each behind its own medium."""
+        return self.behind(self.at_medium(objects), medium)
+
+    def at_medium(self, objects: Float[Tensor, "b n n"]) -> Complex[Tensor, "b g g"]:
+        """Field on the first face of the medium."""
         field = self.object_field(objects)
-        field = propagate(field, self.object_distance, self.pitch, self.wavelength, stop=self.stop)
-        field = self._scatter(field[:, None], medium["screens"].to(objects.dtype))
+        return propagate(field, self.object_distance, self.pitch, self.wavelength, stop=self.stop)
+
+    def behind(self, field: Complex[Tensor, "b g g"], medium: Medium) -> Float[Tensor, "b n n"]:
+        """Speckle intensity in the camera's window for fields on the first face, each of its own medium."""
+        field = self._scatter(field[:, None], medium["screens"].to(field.real.dtype))
         distance = medium["distance"][:, None] if "distance" in medium else self.camera_range[0]
         field = propagate(field, distance, self.pitch, self.wavelength)
         inside = slice(self.guard, self.guard + self.window)

@@ -63,6 +63,11 @@ class IncoherentSetup(Setup):
         """Whether the point-spread functions were measured."""
         return self.psf.measured
 
+    @property
+    def shift_invariant(self) -> bool:
+        """The memory effect is infinite."""
+        return True
+
     def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media: ``psf`` (n, k, k)."""
         return {"psf": self.psf.draw(count, rng, device)}

@@ -14,13 +14,35 @@ from spt.optics.propagation import propagate
 from spt.optics.setup import phase_factor
 
 
-def shift_law(diffuser: ThinDiffuser, shift: float) -> float:
-    """Correlation of two speckles when a thin diffuser moved sideways by ``shift`` [m] in a plane wave.
+def shift_law(diffuser: ThinDiffuser | ThickDiffuser, shift: float) -> float:
+    """Correlation of two speckles when a diffuser moved sideways by ``shift`` [m].
 
     Source: squared modulus of the screen's characteristic function, exp(-2 sigma^2 [1 - C(shift)]); Goodman, Speckle
-        Phenomena in Optics (2007), section 4.5. Differs: fully developed speckle.
+        Phenomena in Optics (2007), section 4.5. Differs: fully developed speckle; all slices of a thick diffuser move.
     """
+    if isinstance(diffuser, ThickDiffuser):
+        return _decorrelated(diffuser.slice, [shift] * diffuser.slices)
     return _decorrelated(diffuser, [shift])
+
+
+def half_shift(diffuser: ThinDiffuser | ThickDiffuser) -> float:
+    """The shift [m] that halves :func:`shift_law`; the correlation length where no shift does."""
+    screen = diffuser.slice if isinstance(diffuser, ThickDiffuser) else diffuser
+    lost = math.log(2) / max(2 * diffuser.rms_phase**2, 1e-12)
+    return screen.correlation_length * (math.sqrt(-math.log(1 - lost)) if lost < 1 else 1.0)
+
+
+def face_tilt_law(diffuser: ThinDiffuser | ThickDiffuser, angle: float) -> float:
+    """Correlation of two speckles when the light turns by ``angle`` [rad] about the first face of a diffuser.
+
+    The second speckle is shifted back by the angle times the distance from this face to the camera. A thin diffuser
+    loses nothing.
+
+    Source: as :func:`tilt_law`, with the reference plane on the first face, where the pattern of light stays in place.
+    """
+    if isinstance(diffuser, ThinDiffuser):
+        return 1.0
+    return _decorrelated(diffuser.slice, [angle * z for z in diffuser.positions])
 
 
 def tilt_law(diffuser: ThickDiffuser, angle: float) -> float:

@@ -29,6 +29,11 @@ class Setup(ABC):
         """Whether the media are a limited number of recorded ones, so that no fresh one can be drawn for every pair."""
         return False
 
+    @property
+    def shift_invariant(self) -> bool:
+        """Whether the frame is the object convolved with one function, whatever the object is."""
+        return False
+
     @abstractmethod
     def draw(self, count: int, rng: Generators, device: torch.device | str = "cpu") -> Medium:
         """Draw ``count`` independent media.

@@ -53,6 +53,14 @@ def for_hydra(arguments: Sequence[str]) -> list[str]:
     return [one(argument) for argument in arguments]
 
 
+def own_changes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Arguments for Hydra, and overrides of the data of an earlier run: those of ``data.`` where no set is chosen."""
+    if any(argument.startswith("data=") for argument in arguments):
+        return list(arguments), []
+    changes = [argument for argument in arguments if argument.startswith("data.")]
+    return [argument for argument in arguments if argument not in changes], changes
+
+
 FIXED = ("monitor", "data.preparation", "data.source.split")
 """Beginnings of the names that a continued run keeps."""
 
@@ -74,7 +82,7 @@ def continue_run(arguments: Sequence[str]) -> float:
     overrides = [argument for argument in arguments if not argument.startswith("run=")]
     saved = read_config(folder)
     changed = override(saved, overrides)
-    config = trusted(_from(changed, _started_in(folder)))
+    config = trusted(anchored(changed, folder))
     _log_to(folder.path / "train.log")
 
     from spt.run.train import prepare, resume
@@ -164,10 +172,10 @@ def _started_in(folder: RunFolder) -> Path:
     return Path(OmegaConf.select(record, "hydra.runtime.cwd") or Path.cwd())
 
 
-def _from(config: DictConfig, start: Path) -> DictConfig:
-    """Return a copy whose relative paths of data begin at ``start``."""
+def anchored(config: DictConfig, folder: RunFolder) -> DictConfig:
+    """Return a copy whose relative paths of data begin where the run was started."""
     config = config.copy()
-    _anchor(config.data, start)
+    _anchor(config.data, _started_in(folder))
     return config
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from spt.data.files import FileSettings, open_frames, split_key
@@ -22,6 +21,8 @@ from spt.evaluation.inside.gradients import receptive_field, saliency, side
 from spt.evaluation.speckle.figure import save
 from spt.files import atomic
 from spt.run.building import build
+from spt.run.continuing import anchored
+from spt.run.event_file import write_event_file
 from spt.run.trained import Trained, open_trained
 
 OWN = ".look_inside"
@@ -110,7 +111,7 @@ def look_inside(request: Request) -> Found:
         "look_inside": save(figure.overview(seen, title), out / "look_inside.png"),
         "feature_maps": save(figure.stages(feature_maps(net.model, ready)), out / "feature_maps.png"),
     }
-    _tensorboard(out, drawn, title)
+    write_event_file(out, OWN, {f"inside/{name}": path for name, path in drawn.items()}, {"inside/shown": title})
     return Found(out, pixel, side(field), (field.shape[0], field.shape[1]), attention)
 
 
@@ -140,7 +141,7 @@ def _frames(net: Trained, request: Request) -> Frames:
 
 
 def _of_split(net: Trained, name: str, number: int, frames: int) -> Frames:
-    data = build(net.config.data)
+    data = build(anchored(net.config, net.folder).data)
     data.prepare_data()
     data.setup()
     if name not in data.splits:
@@ -172,15 +173,3 @@ def _numbers(seen: figure.Seen, path: Path) -> None:
     arrays |= {f"attention {layer.layer}": layer.read_by(seen.place)[0].cpu() for layer in seen.attention}
     with atomic(path) as part, part.open("wb") as file:
         np.savez(file, **{name: value.numpy() for name, value in arrays.items()})  # type: ignore[arg-type]
-
-
-def _tensorboard(out: Path, drawn: dict[str, Path], title: str) -> None:
-    from torch.utils.tensorboard import SummaryWriter
-
-    for old in out.glob(f"events.out.tfevents.*{OWN}"):
-        old.unlink()
-    with SummaryWriter(str(out), filename_suffix=OWN) as writer:
-        for name, path in drawn.items():
-            with Image.open(path) as picture:
-                writer.add_image(f"inside/{name}", np.asarray(picture.convert("RGB")), dataformats="HWC")
-        writer.add_text("inside/shown", title)

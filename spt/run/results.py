@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from spt.evaluation.predict import Predictor
 from spt.evaluation.scores import Scores
@@ -55,6 +57,7 @@ def evaluate_best(config: DictConfig, folder: RunFolder, parts: Parts, trainer: 
             Path(config.cache).expanduser(),
         )
         for logger in trainer.loggers:
+            log_pictures(logger, result.pictures)
             log_summary(logger, config, result.scores)
         log.info("TensorBoard: tensorboard --logdir %s", folder.path)
         log.info("The whole run took %.0f s on %s.", time.perf_counter() - began, _device(trainer))
@@ -88,6 +91,14 @@ def _device(trainer: Trainer) -> str:
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def log_pictures(logger: Logger, pictures: Mapping[str, Path]) -> None:
+    """Show the final pictures in TensorBoard."""
+    if isinstance(logger, TensorBoardLogger):
+        for name, path in pictures.items():
+            with Image.open(path) as picture:
+                logger.experiment.add_image(f"final/{name}", np.asarray(picture.convert("RGB")), dataformats="HWC")
 
 
 def log_summary(logger: Logger, config: DictConfig, scores: Mapping[str, Scores]) -> None:

@@ -96,6 +96,22 @@ class PredictConfig:
 
 
 @dataclass
+class EvaluateConfig:
+    """What `configs/evaluate.yaml` may hold."""
+
+    run: str | None = MISSING
+    protocol: str = MISSING
+    images: int = MISSING
+    values: Any = MISSING
+    baseline_pairs: int = MISSING
+    phase_retrieval: bool = MISSING
+    out: str | None = MISSING
+    device: str = MISSING
+    seed: int = MISSING
+    data: dict[str, Any] | None = None  # none unless another set is chosen
+
+
+@dataclass
 class LookInsideConfig:
     """What `configs/look_inside.yaml` may hold."""
 
@@ -153,6 +169,7 @@ for name, schema in {
     "train_schema": TrainConfig,
     "check_data_schema": CheckDataConfig,
     "complexity_schema": ComplexityConfig,
+    "evaluate_schema": EvaluateConfig,
     "export_schema": ExportConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,
     "look_inside_schema": LookInsideConfig,

@@ -4,7 +4,7 @@ from torch import nn
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
-from spt.evaluation.network_scores import score_network
+from spt.evaluation.network_scores import best_median_worst, score_network
 from spt.evaluation.predict import Predictor
 from spt.heads import BinaryHead, GreyLevelsHead
 from spt.metrics import METRICS, per_image, reliability, top_k_accuracy
@@ -48,10 +48,26 @@ def test_every_image_is_scored_in_order_whatever_the_batches(pairs, batch_size):
     assert result.fault == ""
 
 
-def test_some_predictions_are_kept_for_the_pictures(pairs):
-    result = score_network(Predictor(nn.Identity(), BinaryHead(), PLAIN, 3), pairs, "net", 10, shown=4)
-    assert result.shown == [0, 3, 6, 9]
-    assert torch.equal(result.images, pairs.speckle[[0, 3, 6, 9], None].sigmoid())
+def test_the_best_the_median_and_the_worst_predictions_are_kept_for_the_pictures(pairs):
+    result = score_network(Predictor(nn.Identity(), BinaryHead(), PLAIN, 3), pairs, "net", 10, shown=2)
+    order = per_image(pairs.speckle[:, None].sigmoid(), pairs.images())["pcc"].argsort().tolist()
+    assert result.shown == {"best": order[:-3:-1], "median": order[4:6], "worst": order[:2]}
+    numbers = [number for each in result.shown.values() for number in each]
+    torch.testing.assert_close(result.images, pairs.speckle[numbers, None].sigmoid())
+
+
+@pytest.mark.parametrize(
+    ("values", "each", "chosen"),
+    [
+        ([0.5, 0.1, 0.9, 0.3, 0.7], 1, {"best": [2], "median": [0], "worst": [1]}),
+        ([0.5, float("nan"), 0.9], 1, {"best": [2], "median": [0], "worst": [1]}),
+        ([0.5, 0.1, 0.9], 4, {"worst": [1, 0, 2]}),
+        ([0.5, 0.1, 0.9], 2, {"best": [2], "worst": [1, 0]}),
+        ([0.4], 2, {"worst": [0]}),
+    ],
+)
+def test_no_image_is_named_twice_and_the_worst_are_always_there(values, each, chosen):
+    assert best_median_worst(torch.tensor(values), each) == chosen
 
 
 def test_a_head_scores_its_logits_and_has_no_calibration(pairs):

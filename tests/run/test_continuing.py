@@ -1,5 +1,6 @@
 """An earlier run goes on with its own configuration; what is changed is checked before it is written."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from omegaconf import OmegaConf
 
 from spt.errors import InvalidValue, MissingFile, UserError
 from spt.run import train as verb
-from spt.run.continuing import continue_run, for_hydra, named_run, override, read_config
+from spt.run.continuing import anchored, continue_run, for_hydra, named_run, override, read_config
 from spt.run.folder import RunFolder
 from spt.run.train import train
 from spt.training.module import SpeckleModule
@@ -25,6 +26,17 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder.config.parent.mkdir()
     OmegaConf.save(config, folder.config)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """What a continued run logs to is removed after the test: other tests read what a command prints."""
+    before, level = logging.root.handlers[:], logging.root.level
+    yield
+    for handler in logging.root.handlers:
+        if handler not in before:
+            handler.close()
+    logging.root.handlers[:], logging.root.level = before, level
 
 
 @pytest.fixture
@@ -132,11 +144,9 @@ def test_a_checkpoint_with_a_pickled_command_is_refused_and_not_run(copy: RunFol
 
 
 def test_relative_paths_of_data_begin_where_the_run_was_started(copy: RunFolder, monkeypatch: pytest.MonkeyPatch):
-    from spt.run.continuing import _from, _started_in
-
     OmegaConf.save(OmegaConf.create({"hydra": {"runtime": {"cwd": "/lab/desk"}}}), copy.choices)
     config = composed("data=hdf5", "data.source.path=sets/a.h5")
-    assert _from(config, _started_in(copy)).data.source.path == "/lab/desk/sets/a.h5"
+    assert anchored(config, copy).data.source.path == "/lab/desk/sets/a.h5"
     monkeypatch.chdir("/tmp")
     assert override(config, ["data.source.path=b.h5"]).data.source.path == "/tmp/b.h5"
 

@@ -1,0 +1,28 @@
+"""Pictures and texts for TensorBoard beside the results of a command."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+
+def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts: Mapping[str, str]) -> None:
+    """Write an event file; an earlier one of the same command is replaced, and no other.
+
+    Args:
+        out: folder of the results.
+        ending: how the names of this command's event files end.
+        pictures: tag to picture.
+        texts: tag to text.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    for old in out.glob(f"events.out.tfevents.*{ending}"):
+        old.unlink()
+    with SummaryWriter(str(out), filename_suffix=ending) as writer:
+        for tag, path in pictures.items():
+            with Image.open(path) as picture:
+                writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
+        for tag, text in texts.items():
+            writer.add_text(tag, text)
