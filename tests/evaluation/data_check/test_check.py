@@ -235,3 +235,11 @@ def test_frames_without_objects(root, capsys):
         check_frames(str(root / "nowhere"), FileSettings(), ALL)
     with pytest.raises(InvalidValue, match="needs pairs"):
         check_frames(str(root / "speckle"), FileSettings(), Wanted(manifest="m.csv"))
+
+
+def test_exchanged_folders_are_suspicious(tmp_path, capsys):
+    for k in range(1, 13):
+        write(tmp_path / "speckle" / f"{k}.png", (image(k) > 127).astype(np.uint8) * 255)
+        write(tmp_path / "target" / f"{k}.png", image(100 + k))
+    check(tmp_path, Wanted(saturated=1.0))
+    assert "Suspicious: The speckles of train look like objects" in capsys.readouterr().out
