@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from spt.run.command import guarded
 from spt.run.continuing import continue_run, for_hydra, named_run
 from spt.run.folder import RunFolder
+from spt.run.quoting import enter
 
 
 def train_new(cfg: DictConfig) -> float:
@@ -30,4 +31,4 @@ if __name__ == "__main__":
         guarded(lambda: continue_run(sys.argv[1:]))
     else:
         sys.argv[1:] = for_hydra(sys.argv[1:])
-        main()
+        enter(main)

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, ListConfig
 
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
+from spt.run.quoting import enter
 
 
 def export_run(cfg: DictConfig) -> None:
@@ -44,4 +45,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter(main)

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
+from spt.run.quoting import enter
 
 
 def inspect_speckle(cfg: DictConfig) -> None:
@@ -54,4 +55,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter(main)

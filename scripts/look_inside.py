@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
+from spt.run.quoting import enter
 
 
 def look(cfg: DictConfig) -> None:
@@ -35,4 +36,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter(main)

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
+from spt.run.quoting import enter
 
 
 def predict(cfg: DictConfig) -> int:
@@ -38,4 +39,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter(main)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import Interrupted, guarded
+from spt.run.quoting import enter
 
 
 def simulate(cfg: DictConfig) -> None:
@@ -49,4 +50,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    enter(main)

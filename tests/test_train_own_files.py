@@ -108,3 +108,15 @@ def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, 
     assert said in done.err
     assert "epoch" not in done.out + done.err
     assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_exchanged_folders_are_said_before_the_first_epoch(lab: Path, tmp_path: Path):
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", 'data.source.speckle="label/lb_{number}.png"',
+        'data.source.target="speckle/220grit1/sp_{number}.tif"', *SETTINGS, "baseline_pairs=0",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    said = done.out + done.err
+    assert "The two may be exchanged" in said
+    assert said.index("The two may be exchanged") < said.index("Network:")

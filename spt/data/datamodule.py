@@ -65,6 +65,8 @@ class SpeckleDataModule(LightningDataModule):
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.cache, self.augmentation = cache, augmentation
+        self.cache_folder = cache_folder()
+        """Where ``cache=disk`` writes; a run sets it to its own ``cache``."""
         self.splits: dict[str, Pairs] = {}
         self.shown: Pairs | None = None
 
@@ -91,7 +93,7 @@ class SpeckleDataModule(LightningDataModule):
             self.augmentation.check(splits["train"], self.object_size)
         self.shown = splits["train"] if self.simulation is not None else None
         prepared = {name: with_targets(pairs, self.preparation.target) for name, pairs in splits.items()}
-        self.splits = kept(prepared, self.cache, cache_folder())
+        self.splits = kept(prepared, self.cache, self.cache_folder)
         self.preparation.fit(self.splits["train"].speckle)
 
     @property

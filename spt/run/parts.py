@@ -47,6 +47,7 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     head: Head = build(config.head)
     model: nn.Module = build(config.model)
     data: SpeckleDataModule = build(config.data)
+    data.cache_folder = Path(config.cache).expanduser()
     loss: nn.Module = build(config.loss)
     check_sizes(data.input_size, data.object_size)
     check_model(model, data.input_size, head.channels, data.batch_size)

@@ -12,6 +12,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 from torch import nn
 
+from spt.data.exchanged import exchanged
 from spt.data.leaks import check_choice, check_leaks
 from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidValue
@@ -122,6 +123,8 @@ def load_data(prepared: Prepared) -> list[str]:
     data.setup()
     if data.source.recorded:
         check_leaks(data.splits, config.leaks, partial(refuse_unusable, preparation=data.preparation))
+        if said := exchanged(data.splits["train"]):
+            log.warning("%s", said)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))

@@ -14,7 +14,7 @@ from spt.errors import InvalidValue
 from spt.heads import BinaryHead, TwoClassHead
 from spt.losses import CELoss
 from spt.run.building import build
-from spt.run.parts import check_loss, check_model
+from spt.run.parts import build_parts, check_loss, check_model
 from spt.training.module import SpeckleModule
 
 
@@ -101,3 +101,9 @@ def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str
 
 def test_every_loss_goes_with_a_head():
     assert {name for head in HEADS for name in losses_of(head)} == set(LOSSES)
+
+
+def test_the_folder_of_a_run_holds_all_that_is_cached(tmp_path):
+    parts = build_parts(composed("model.width=4", f"cache={tmp_path}"))
+    assert parts.data.cache_folder == tmp_path
+    assert parts.data.source.path.parent == tmp_path

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from jaxtyping import Shaped
 from torch import Tensor
 
@@ -111,8 +111,8 @@ def on_disk(frames: Frames, folder: Path, advance: Callable[[int], object] = lam
     path = folder / f"images-{digest(__version__, frames.fingerprint())}.npy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(f".{path.name}.lock"))
-        with lock:
+        remove_leftovers(folder)
+        with _lock(path):
             if not _is_whole(frames, path):
                 _write(frames, path, advance)
     except UserError:
@@ -122,6 +122,19 @@ def on_disk(frames: Frames, folder: Path, advance: Callable[[int], object] = lam
             error.errno, f"data.cache=disk: {error.strerror or error}", error.filename or str(folder)
         ) from error
     return OnDisk(frames, path)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written; one that still writes holds the lock of its file."""
+    for part in folder.glob(".images-*.npy.*.part"):
+        name = part.name[1:].rsplit(".", 2)[0]  # without the number of the process
+        with suppress(Timeout, OSError), _lock(folder / name, wait=False):
+            part.unlink()
+
+
+def _lock(path: Path, wait: bool = True) -> FileLock:
+    """What a process holds while it writes a cache file; its end, however it comes, sets it free."""
+    return FileLock(path.with_name(f".{path.name}.lock"), timeout=-1 if wait else 0)
 
 
 def pieces(frames: Frames) -> Iterator[slice]:

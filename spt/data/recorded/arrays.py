@@ -12,6 +12,7 @@ from spt.data.recorded.numbering import FilePair
 from spt.data.recorded.source import RecordedPairs, named_folder
 from spt.data.recorded.splits import Split
 from spt.data.recorded.table import Image
+from spt.data.recorded.unpaired import Fault, Unpaired
 from spt.errors import InvalidValue, MissingFile
 
 Arrays: TypeAlias = str | Sequence[str] | None
@@ -82,12 +83,20 @@ class ArrayPairs(RecordedPairs):
                 f"data.source.speckle has arrays for {', '.join(speckle)}, data.source.target for {', '.join(target)}. "
                 f"Name both for {one}, or none."
             )
-        pairs, notes = [], []
+        pairs: list[FilePair] = []
+        notes: list[str] = []
+        unequal: list[Unpaired] = []
         several = len(speckle) > 1
         for name in speckle:
-            found, said = self._part(name if several else None, speckle[name], target[name])
+            try:
+                found, said = self._part(name if several else None, speckle[name], target[name])
+            except Unpaired as error:
+                unequal.append(error)
+                found, said = error.pairs, []
             pairs += found
             notes += said
+        if unequal:
+            raise Unpaired(str(unequal[0]), [fault for error in unequal for fault in error.faults], pairs, notes)
         return self._ordered(self._described(pairs)), notes
 
     def _named(self, side: str) -> dict[str, list[Image]]:
@@ -117,8 +126,12 @@ class ArrayPairs(RecordedPairs):
 
     def _part(
         self, split: str | None, speckle: Sequence[Image], target: Sequence[Image]
-    ) -> tuple[list[FilePair], list[str]]:
-        """Pair the images of some files by their order."""
+    ) -> tuple[Sequence[FilePair], Sequence[str]]:
+        """Pair the images of some files by their order.
+
+        Raises:
+            Unpaired: if there are more images of one side; it holds what would be pairs if the surplus were at the end.
+        """
         counts = [self.opened.count(one, target[min(k, len(target) - 1)])[0] for k, one in enumerate(speckle)]
         theirs = [len(self.opened.frames("target", one)) for one in target]
         images = [replace(one, row=k) for one, count in zip(speckle, counts, strict=True) for k in range(count)]
@@ -128,17 +141,17 @@ class ArrayPairs(RecordedPairs):
         if repeated:
             objects = objects * len(speckle)
             notes = [f"Each of {len(speckle)} files of speckles shows all {counts[0]:,} objects: it is a diffuser."]
-        if len(images) != len(objects):
-            raise InvalidValue(
-                f"{_listed(speckle)}: {len(images)} speckles, but {_listed(target)}: {len(objects)} targets. Each "
-                "speckle needs its target, in the same order."
-            )
         files = [one.path.stem for one, count in zip(speckle, counts, strict=True) for _ in range(count)]
         by_file = repeated or self.numbers.diffuser == "file"
-        return [
+        pairs = [
             FilePair(image, target, file if by_file else "", split=split)
-            for image, target, file in zip(images, objects, files, strict=True)
-        ], notes
+            for image, target, file in zip(images, objects, files, strict=False)
+        ]
+        if len(images) != len(objects):
+            said = f"{len(images)} speckles, but {_listed(target)}: {len(objects)} targets"
+            message = f"{_listed(speckle)}: {said}. Each speckle needs its target, in the same order."
+            raise Unpaired(message, [Fault("speckle", one, said) for one in speckle], pairs)
+        return pairs, notes
 
     def _described(self, pairs: Sequence[FilePair]) -> list[FilePair]:
         """The pairs with what the arrays of values say."""

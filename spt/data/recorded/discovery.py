@@ -39,7 +39,8 @@ def find_pairs(
         The pairs in the order of their names, 2 before 10, and sentences for the log.
     Raises:
         MissingFile: if there is no such folder, or no file in it.
-        InvalidValue: if a file has no partner, or more than one.
+        InvalidValue: if no side is named, or a pattern is wrong.
+        Unpaired: if a file has no partner, or more than one.
     """
     if not root.is_dir():
         raise MissingFile(f"{root} is not a folder. Set data.source.root to the folder that holds the pairs.")
@@ -54,20 +55,18 @@ def find_pairs(
     candidates = {side: _matching(root, pattern, side) for side, pattern in patterns.items() if pattern.shift is None}
     one_file = patterns["target"] if "target" in patterns and patterns["target"].shift is not None else None
     candidates = _by_words(root, patterns, candidates)
+    out = {path.absolute() for path in skip}
     if one_file is not None:
-        pairs, way = rows_of(root, one_file, candidates["speckle"]), f"the number of the speckle, {target}"
+        pairs = rows_of(root, one_file, [c for c in candidates["speckle"] if c.path.absolute() not in out])
+        note = f"Speckles and targets belong together by the number of the speckle, {target}."
     else:
-        pairs, way = joined(candidates["speckle"], candidates["target"], {path.absolute() for path in skip})
-    kept = [p for p in pairs if not {p.speckle.path.absolute(), p.target.path.absolute()} & _absolute(skip)]
-    notes = [f"Speckles and targets belong together by {way}."]
+        pairs, note = joined(candidates["speckle"], candidates["target"], out)
+    kept = [pair for pair in pairs if not {pair.speckle.path.absolute(), pair.target.path.absolute()} & out]
+    notes = [note]
     left_out = len(candidates["speckle"]) - len(kept)
     if left_out:
         notes.append(f"Left out as data.source.skip lists them or their partners: {counted(left_out, 'speckle')}.")
     return kept, notes
-
-
-def _absolute(paths: Collection[Path]) -> set[Path]:
-    return {path.absolute() for path in paths}
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -63,5 +63,5 @@ class FolderPairs(RecordedPairs):
     def find(self) -> tuple[Sequence[FilePair], Sequence[str]]:
         """Read the manifest, or search the folder."""
         if self.manifest:
-            return read_manifest(self._manifest), [f"Pairs as listed in {self._manifest}."]
+            return read_manifest(self._manifest, self.skipped), [f"Pairs as listed in {self._manifest}."]
         return find_pairs(self.folder, self.speckle, self.target, self.skipped.files)

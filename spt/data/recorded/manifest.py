@@ -2,13 +2,16 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
 
 from spt.data.files.names import split_key
 from spt.data.recorded.numbering import FilePair
-from spt.data.recorded.table import Image, Table
+from spt.data.recorded.skipped import Skipped
+from spt.data.recorded.table import Image, Table, counted
+from spt.data.recorded.unpaired import Fault, Side, Unpaired
 from spt.errors import InvalidValue, MissingFile
 
 COLUMNS = (
@@ -23,6 +26,8 @@ COLUMNS = (
     "split",
 )
 """Columns of a manifest; the first two are needed."""
+SIDES: tuple[Side, Side] = ("speckle", "target")
+NOTHING = Skipped()
 
 
 def write_manifest(path: Path, table: Table) -> None:
@@ -38,26 +43,44 @@ def write_manifest(path: Path, table: Table) -> None:
             writer.writerow([*names, *frames, row.diffuser_name, *("" if value is None else value for value in known)])
 
 
-def read_manifest(path: Path) -> list[FilePair]:
+def read_manifest(path: Path, skipped: Skipped = NOTHING) -> list[FilePair]:
     """Read the pairs of a manifest, as spreadsheets write them too.
 
     The separator is a comma, a semicolon or a tab. A distance may have a decimal comma between semicolons. Columns
     whose name begins with ``#`` are for notes. Relative paths begin at the manifest's folder.
 
+    Args:
+        path: the manifest.
+        skipped: files that need not be there.
     Raises:
-        MissingFile: if there is no such file.
+        MissingFile: if there is no such manifest.
         InvalidValue: if a column is missing or unknown, or a value is wrong; the line is named.
+        Unpaired: if a line names one file only, or a file that is not there.
     """
     lines, separator = _lines(path)
     header = [name.strip().lower() for name in lines[0][1]]
     _check_header(path, header, [line for _, line in lines[1:]])
-    pairs = [
-        _pair(path, number, _named(path, number, header, line), separator)
-        for number, line in lines[1:]
-        if any(cell.strip() for cell in line)
-    ]
-    if not pairs:
+    cells = [(number, _named(path, number, header, line)) for number, line in lines[1:] if any(map(str.strip, line))]
+    if not cells:
         raise InvalidValue(f"{path} lists no pairs below its header.")
+    pairs: list[FilePair] = []
+    faults: dict[tuple[Side, str], Fault] = {}
+    messages: list[str] = []
+    for number, line in cells:
+        where = f"{path}, line {number}"
+        speckle, target = (_image(where, path.parent, line, side) for side in SIDES)
+        if speckle is None and target is None:
+            raise InvalidValue(f"{where}: 'speckle' and 'target' are empty. Name the files, or remove the line.")
+        left_out = any(image is not None and skipped.holds(image) for image in (speckle, target))
+        wrong = [] if left_out else list(_faults(where, speckle, target))
+        for fault, message in wrong:
+            if faults.setdefault((fault.side, fault.image.file), fault) is fault:
+                messages.append(message)
+        if speckle is not None and target is not None and not wrong:
+            pairs.append(_pair(where, speckle, target, line, separator))
+    if faults:
+        more = f" {counted(len(faults) - 1, 'other file')} cannot be paired either." if len(faults) > 1 else ""
+        raise Unpaired(messages[0] + more, list(faults.values()), pairs, [f"Pairs as listed in {path}."])
     return pairs
 
 
@@ -115,9 +138,31 @@ def _named(path: Path, number: int, header: Sequence[str], line: Sequence[str]) 
     return {name: cell.strip() for name, cell in zip(header, line, strict=False) if name in COLUMNS}
 
 
-def _pair(path: Path, number: int, cells: dict[str, str], separator: str) -> FilePair:
-    where = f"{path}, line {number}"
-    speckle, target = (_image(where, path.parent, cells, side) for side in ("speckle", "target"))
+def _image(where: str, folder: Path, cells: dict[str, str], side: Side) -> Image | None:
+    frame = _number(where, f"{side}_frame", cells.get(f"{side}_frame", ""))
+    if frame is not None and (frame < 0 or frame != int(frame)):
+        raise InvalidValue(f"{where}: {side}_frame must be a whole number from 0, got {frame:g}.")
+    if not cells.get(side):
+        return None
+    path, key = split_key(cells[side])
+    return Image(folder / path.expanduser(), key, None if frame is None else int(frame))
+
+
+def _faults(where: str, speckle: Image | None, target: Image | None) -> Iterator[tuple[Fault, str]]:
+    """What keeps a line from being a pair, as a fault and as a message."""
+    both = dict(zip(SIDES, (speckle, target), strict=True))
+    missing = {side: image for side, image in both.items() if image is not None and not image.path.is_file()}
+    for side, image in missing.items():
+        fault = Fault(side, replace(image, row=None), f"is not there; named in {where}")
+        yield fault, f"{where}: {image.path} is not there."
+    for side, other in (SIDES, SIDES[::-1]):
+        alone = both[side]
+        if alone is not None and side not in missing and both[other] is None:
+            message = f"{where}: the column {other!r} is empty. Name a file, or remove the line."
+            yield Fault(side, alone, f"has no {other} in {where}"), message
+
+
+def _pair(where: str, speckle: Image, target: Image, cells: dict[str, str], separator: str) -> FilePair:
     distance = cells.get("distance", "")
     return FilePair(
         speckle,
@@ -128,19 +173,6 @@ def _pair(path: Path, number: int, cells: dict[str, str], separator: str) -> Fil
         cells.get("class") or None,
         cells.get("split") or None,
     )
-
-
-def _image(where: str, folder: Path, cells: dict[str, str], side: str) -> Image:
-    if not cells.get(side):
-        raise InvalidValue(f"{where}: the column {side!r} is empty. Name a file, or remove the line.")
-    path, key = split_key(cells[side])
-    path = folder / path.expanduser()
-    if not path.is_file():
-        raise MissingFile(f"{where}: {path} is not there.")
-    frame = _number(where, f"{side}_frame", cells.get(f"{side}_frame", ""))
-    if frame is not None and (frame < 0 or frame != int(frame)):
-        raise InvalidValue(f"{where}: {side}_frame must be a whole number from 0, got {frame:g}.")
-    return Image(path, key, None if frame is None else int(frame))
 
 
 def _number(where: str, column: str, cell: str) -> float | None:

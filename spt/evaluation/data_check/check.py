@@ -103,11 +103,13 @@ def _check_recorded(source: RecordedPairs, preparation: Preparation, wanted: Wan
     try:
         listing = of_recorded(source)
     except UserError as error:
-        if isinstance(error, MissingFile) and not getattr(source, "manifest", None):
-            raise  # no folder or no file that a setting names; a manifest names files of the set
+        if isinstance(error, MissingFile):
+            raise  # no folder or no file that a setting names
         return _finish([], [Sentence(str(error), bad=True)])
     bad = _read(listing, wanted.saturated, folder)
     _write_list(bad, wanted.out)
+    if not listing.table.rows:
+        return _finish(bad, [Sentence(str(listing.unpaired or "No good pair is left."), bad=True)])
     good = source.without(Skipped.of(finding.name for finding in bad if isinstance(finding.name, Image)))
     return _finish(bad, _of_recorded(good, listing.table.notes, preparation, wanted))
 
@@ -150,7 +152,7 @@ def _of_recorded(
         yield Sentence(source.targets[2] + ".")
         splits = source.load()
     except UserError as error:
-        yield Sentence(str(error), bad=True)
+        yield Sentence(f"Nothing more could be checked: {error}", bad=True)
         return
     if wanted.manifest:
         write_manifest(Path(wanted.manifest), source.table)

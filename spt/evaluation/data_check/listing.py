@@ -11,6 +11,7 @@ from spt.data.pairs import Pairs
 from spt.data.recorded.numbering import FilePair, numbered
 from spt.data.recorded.source import RecordedPairs
 from spt.data.recorded.table import Image, Table
+from spt.data.recorded.unpaired import Unpaired
 from spt.errors import UserError
 from spt.evaluation.data_check.finding import Finding, Name, Side, reason
 from spt.evaluation.data_check.images import Stack
@@ -24,26 +25,32 @@ class Listing:
 
     Args:
         stacks: the images whose files could be opened.
-        bad: files that could not.
+        bad: files that could not, and files that belong to no pair.
         table: the pairs of both kinds of files that could be opened; empty where there is none.
+        unpaired: the error of files that belong to no pair.
     """
 
     stacks: list[Stack] = field(default_factory=list)
     bad: list[Finding] = field(default_factory=list)
     table: Table = field(default_factory=lambda: Table([]))
+    unpaired: Unpaired | None = None
 
 
 def of_recorded(source: RecordedPairs) -> Listing:
-    """Open every file of recorded pairs; one that cannot be opened stops nothing.
+    """Open every file of recorded pairs; one that cannot be opened, or belongs to no pair, stops nothing.
 
     Raises:
         UserError: if the pairs cannot be found at all.
     """
-    pairs, notes = source.find()
-    bad: dict[tuple[Side, str], Finding] = {}
+    listing, bad = Listing(), dict[tuple[Side, str], Finding]()
+    try:
+        pairs, notes = source.find()
+    except Unpaired as error:
+        listing.unpaired, pairs, notes = error, error.pairs, error.notes
+        listing.bad += [Finding(fault.side, fault.image, fault.problem) for fault in error.faults]
     left, out = source.skipped.files_left(pairs)
     usable = [pair for pair in left if _opens(source, pair, bad)]
-    listing = Listing(bad=list(bad.values()))
+    listing.bad += bad.values()
     if usable:
         listing.table = source.skipped.left(numbered(usable, source.opened.count, [*notes, *out]))
     for side in SIDES:

@@ -7,6 +7,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from spt.data.alignment import alignment, unpredictable
+from spt.data.exchanged import exchanged
 from spt.data.leaks import find_leaks
 from spt.data.pairs import Pairs
 from spt.data.preparation.target import images
@@ -42,6 +43,8 @@ def of_splits(splits: Mapping[str, Pairs], recorded: bool, saturated: float) -> 
     """
     first = next(iter(splits.values()))
     train = splits.get("train", first)
+    if recorded and (said := exchanged(train)):
+        yield Sentence(f"Suspicious: {said}")
     yield from _speckles(train, saturated)
     yield _objects(train)
     for pairs in splits.values():

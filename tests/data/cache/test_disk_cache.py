@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -199,3 +200,42 @@ def test_several_processes_share_one_cache(frames, folder, tmp_path):
     for process in processes:
         process.join()
     assert found == [(0, True)] * 3 + [(600, True)]
+
+
+class Stuck(Frames):
+    """Images whose reading does not end."""
+
+    shape, dtype = (4, 6, 5), torch.uint8
+
+    def __init__(self, label, ready):
+        self.label, self.ready = label, ready
+
+    def read(self, rows):
+        self.ready.set()
+        time.sleep(600)
+
+    def name(self, row):
+        return self.label
+
+    def fingerprint(self):
+        return self.label
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(frames, folder):
+    fork = multiprocessing.get_context("fork")
+    ready = {label: fork.Event() for label in ("killed", "living")}
+    writers = {label: fork.Process(target=on_disk, args=(Stuck(label, event), folder)) for label, event in ready.items()}
+    try:
+        for label, writer in writers.items():
+            writer.start()
+            assert ready[label].wait(60)
+        writers["killed"].kill()
+        writers["killed"].join()
+        assert len(list(folder.glob(".*.part"))) == 2
+        on_disk(frames, folder)
+        (left,) = folder.glob(".*.part")
+        assert left.name.split(".")[-2] == str(writers["living"].pid)
+    finally:
+        for writer in writers.values():
+            writer.kill()
+            writer.join()

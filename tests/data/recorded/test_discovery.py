@@ -9,6 +9,7 @@ from recordings import belongs_together, folder, image, names, write, write_pair
 from spt.data.recorded.discovery import find_pairs
 from spt.data.recorded.folder import FolderPairs
 from spt.data.recorded.splits import Split
+from spt.data.recorded.unpaired import Unpaired
 from spt.errors import InvalidValue, MissingFile
 
 
@@ -108,8 +109,29 @@ def test_two_candidates_are_refused(tmp_path: Path):
 def test_two_speckles_of_one_name_are_refused(tmp_path: Path):
     write_pairs(tmp_path, "speckle/{}.png", "label/{}.png", (1, 2))
     write(tmp_path / "speckle" / "1.bmp", image(9))
-    with pytest.raises(InvalidValue, match=r"1\.png and .*1\.bmp belong to one target"):
+    with pytest.raises(InvalidValue, match=r"1\.png belongs by its name to the same target as .*1\.bmp"):
         found(tmp_path)
+
+
+def test_the_way_that_leaves_the_fewest_files_over_is_meant(tmp_path: Path):
+    """Without numbers in the names every speckle has every target by its numbers; the equal names are what is meant."""
+    for name in "abc":
+        write(tmp_path / "speckle" / f"{name}.png", image(1))
+        write(tmp_path / "label" / f"{name}.png", image(2))
+    (tmp_path / "label" / "b.png").unlink()
+    with pytest.raises(Unpaired, match=r"^1 speckle without a target: .*speckle/b\.png") as caught:
+        found(tmp_path)
+    assert [fault.image.path.name for fault in caught.value.faults] == ["b.png"]
+    assert [pair.speckle.path.name for pair in caught.value.pairs] == ["a.png", "c.png"]
+
+
+def test_one_of_two_candidates_can_be_left_out(tmp_path: Path):
+    write_pairs(tmp_path, "speckle/{}.png", "label/a_{}.png", (1, 2))
+    write(tmp_path / "label" / "b_1.png", image(5))
+    write(tmp_path / "speckle" / "1.bmp", image(9))
+    out = [tmp_path / "label" / "b_1.png", tmp_path / "speckle" / "1.bmp"]
+    pairs, _ = find_pairs(tmp_path, skip=out)
+    assert [(p.speckle.path.name, p.target.path.name) for p in pairs] == [("1.png", "a_1.png"), ("2.png", "a_2.png")]
 
 
 def test_files_of_neither_side_are_refused(tmp_path: Path):

@@ -10,6 +10,7 @@ from spt.data.recorded.folder import FolderPairs
 from spt.data.recorded.manifest import read_manifest, write_manifest
 from spt.data.recorded.splits import Split
 from spt.data.recorded.table import Table
+from spt.data.recorded.unpaired import Unpaired
 from spt.errors import InvalidValue, MissingFile
 
 
@@ -86,6 +87,8 @@ def test_objects_classes_and_splits(root: Path):
         ("speckle,target,diffusor\na,b,c\n", "unknown column 'diffusor'"),
         ("speckle,target,target\na,b,c\n", "has the column 'target' twice"),
         ("speckle,target\ns/0.png,t/0.png\ns/1.png,\n", "line 3: the column 'target' is empty"),
+        ("speckle,target\ns/0.png,t/0.png\n,t/1.png\n", "line 3: the column 'speckle' is empty"),
+        ("speckle,target,class\ns/0.png,t/0.png,\n,,a\n", "line 3: 'speckle' and 'target' are empty"),
         ("speckle,target,distance\ns/0.png,t/0.png,far\n", "line 2: distance must be a number, got 'far'"),
         ("speckle,target,speckle_frame\ns/0.png,t/0.png,1.5\n", "line 2: speckle_frame must be a whole number from 0"),
         ("speckle,target,speckle_frame\ns/0.png,t/0.png,nan\n", "line 2: speckle_frame must be a number, got 'nan'"),
@@ -99,9 +102,23 @@ def test_errors_name_the_line(root: Path, text: str, message: str):
     assert message in str(caught.value)
 
 
+def test_files_that_are_left_out_need_not_be_there(root: Path):
+    (root / "bad.txt").write_text("s/9.png\ns/1.png\n")
+    text = "speckle,target\ns/9.png,t/0.png\ns/0.png,t/0.png\ns/1.png,\n"
+    source = FolderPairs(None, manifest=str(manifest(root, text)), skip="bad.txt")
+    assert [row.speckle.path for row in source.table.rows] == [root / "s/0.png"]
+
+
 def test_missing_files(root: Path):
-    with pytest.raises(MissingFile, match=r"pairs\.csv, line 2: .*s/9\.png is not there"):
-        read_manifest(manifest(root, "speckle,target\ns/9.png,t/0.png\n"))
+    lines = "s/9.png,t/0.png\ns/1.png,t/1.png\ns/9.png,t/8.png\n"
+    message = r"pairs\.csv, line 2: .*s/9\.png is not there\. 1 other file cannot be paired either\."
+    with pytest.raises(Unpaired, match=message) as caught:
+        read_manifest(manifest(root, "speckle,target\n" + lines))
+    assert [(fault.side, fault.image.path) for fault in caught.value.faults] == [
+        ("speckle", root / "s/9.png"),
+        ("target", root / "t/8.png"),
+    ]
+    assert [pair.speckle.path for pair in caught.value.pairs] == [root / "s/1.png"]
     with pytest.raises(MissingFile, match=r"none\.csv is not there\. Check data\.source\.manifest"):
         read_manifest(root / "none.csv")
     with pytest.raises(InvalidValue, match=r"pairs\.csv is not UTF-8 text"):

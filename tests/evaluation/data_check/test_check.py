@@ -98,10 +98,61 @@ def test_a_planted_fault_is_named_once_and_can_be_left_out(root, tmp_path, capsy
     assert "Left out as data.source.skip lists them or their partners: 1 speckle." in capsys.readouterr().out
 
 
-def test_a_file_without_partner_is_said(root, capsys):
-    (root / "target" / "3.png").unlink()
+def test_every_file_without_partner_is_listed_beside_other_faults(root, tmp_path, capsys):
+    for k in range(1, 8):
+        (root / "target" / f"{k}.png").unlink()
+    (root / "speckle" / "8.png").unlink()
+    constant(root / "speckle" / "9.png")
+    listed = tmp_path / "bad.txt"
+    assert check(root, Wanted(0.5, out=str(listed)))
+    out = capsys.readouterr().out
+    assert "Bad files (9)" in out
+    assert all(out.count(f"speckle/{k}.png") == 1 for k in (1, 2, 3, 4, 5, 6, 7, 9))
+    assert out.count("target/8.png") == 1
+    assert out.count("no target belongs to it") == 7
+    assert not check(root, skip=str(listed))
+
+
+def test_a_folder_where_nothing_belongs_together(root, capsys):
+    for file in (root / "target").iterdir():
+        file.rename(file.with_stem(f"{int(file.stem) + 50}"))
     assert check(root)
-    assert SPECKLE in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Bad files (24)" in out
+    assert "Bad: 12 speckles without a target" in out
+    assert "data.source.speckle='speckle/{number}.png'" in out
+
+
+def test_arrays_of_unequal_length_are_listed_and_their_images_read(tmp_path, capsys):
+    for name, count in (("x", 12), ("y", 11), ("xv", 3), ("yv", 4)):
+        np.save(tmp_path / f"{name}.npy", np.stack([image(k) for k in range(count)]))
+    spoiled = np.load(tmp_path / "x.npy")
+    spoiled[4] = 3
+    np.save(tmp_path / "x.npy", spoiled)
+    arrays = [{"train": f"{name}.npy", "val": f"{name}v.npy"} for name in "xy"]
+    assert check_pairs(ArrayPairs(str(tmp_path), *arrays), Preparation(), ALL)
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "12 speckles, but y.npy: 11 targets" in out
+    assert "3 speckles, but yv.npy: 4 targets" in out
+    assert "x.npy, image 4 constant: every pixel is 3" in out
+    assert "Nothing more could be checked" in out
+
+
+def test_lines_of_a_manifest_without_their_files_are_listed(root, tmp_path, capsys):
+    manifest = root / "pairs.csv"
+    lines = [f"speckle/{k}.png,target/{k}.png" for k in range(1, 13)]
+    manifest.write_text("\n".join(["speckle,target", *lines, "speckle/none.png,target/1.png", "speckle/5.png,"]))
+    (root / "target" / "7.png").unlink()
+    listed = tmp_path / "bad.txt"
+    assert check(None, Wanted(0.5, out=str(listed)), manifest=str(manifest))
+    out = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Bad files (3)" in out
+    assert "speckle/none.png is not there; named in pairs.csv, line 14" in out
+    assert "target/7.png is not there; named in pairs.csv, line 8" in out
+    assert "speckle/5.png has no target in pairs.csv, line 15" in out
+    assert not check(None, manifest=str(manifest), skip=str(listed))
+    with pytest.raises(MissingFile, match=r"none\.csv"):
+        check(None, manifest=str(root / "none.csv"))
 
 
 def test_several_faults_are_all_found(root, capsys):
@@ -184,3 +235,11 @@ def test_frames_without_objects(root, capsys):
         check_frames(str(root / "nowhere"), FileSettings(), ALL)
     with pytest.raises(InvalidValue, match="needs pairs"):
         check_frames(str(root / "speckle"), FileSettings(), Wanted(manifest="m.csv"))
+
+
+def test_exchanged_folders_are_suspicious(tmp_path, capsys):
+    for k in range(1, 13):
+        write(tmp_path / "speckle" / f"{k}.png", (image(k) > 127).astype(np.uint8) * 255)
+        write(tmp_path / "target" / f"{k}.png", image(100 + k))
+    check(tmp_path, Wanted(saturated=1.0))
+    assert "Suspicious: The speckles of train look like objects" in capsys.readouterr().out
