@@ -1,10 +1,11 @@
-"""Time of the leak check, and its share of the first epoch.
+"""Time of the checks before the first epoch (leaks, unusable images), and their share of this epoch.
 
 python scripts/benchmarks/leaks.py --pairs 60000 --size 256 --repeats 3
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -17,8 +18,10 @@ from torch import Tensor
 
 from spt.complexity.timing import time_call
 from spt.data.files.frames import Frames
-from spt.data.leaks import find_leaks
+from spt.data.leaks import check_leaks
 from spt.data.pairs import Pairs
+from spt.data.preparation import Preparation
+from spt.data.unusable import refuse_unusable
 
 
 def main() -> None:
@@ -83,13 +86,14 @@ def splits(size: int, objects: int, pairs: int, evaluated: int) -> dict[str, Pai
 
 
 def measure(size: int, objects: int, pairs: int, evaluated: int, repeats: int) -> dict[str, Any]:
-    """Time the check of splits, and the reading in it.
+    """Time the checks of splits as a training makes them, and the reading in them.
 
     Returns:
         ``seconds`` of each check, ``reading`` of them, and what was asked for.
     """
     made = splits(size, objects, pairs, evaluated)
-    seconds = [_timed(lambda: find_leaks(made)) for _ in range(repeats)]
+    look = partial(refuse_unusable, preparation=Preparation())
+    seconds = [_timed(lambda: check_leaks(made, look=look)) for _ in range(repeats)]
     reading = _timed(lambda: read_once(made["train"]))
     return {"pairs": pairs, "evaluated": 2 * evaluated, "size": size, "seconds": seconds, "reading": reading}
 

@@ -317,3 +317,56 @@ def test_the_measured_set_is_clean_as_published(real_data):
     assert found(leak) == []  # the noise alone: its object is another one
     leak = planted(leak, "val_seen", 60, target=splits["train"].target[700].roll(1, 0))
     assert found(leak) == [("exposure", "val_seen", 60, "train", 700)]
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_turned_or_mirrored_copy(turns, mirrored):
+    """With its object, as somebody makes more pairs of few before dividing them; saved anew, so a little different."""
+    splits = clean()
+    images = {name: getattr(splits["train"], name)[13] for name in ("speckle", "target")}
+    copies = {name: torch.rot90(image.flip(1) if mirrored else image, turns) for name, image in images.items()}
+    copies["speckle"] = exposed(copies["speckle"], 1000)
+    copied = planted(splits, "val_seen", 6, **copies)
+    kind = "turned" if turns or mirrored else "exposure"
+    assert found(copied) == [(kind, "val_seen", 6, "train", 13)]
+
+
+def test_a_mirrored_object_behind_the_diffuser_is_another_object():
+    splits = clean()
+    target = splits["train"].target[4].flip(1)
+    assert found(planted(splits, "val_seen", 6, target=target)) == []
+
+
+def test_symmetric_frames_are_no_turned_copies_of_each_other():
+    """A far field of real objects is the same when it is turned by 180 degrees."""
+    splits = {name: replace(p, speckle=p.speckle // 2 + p.speckle.flip(1, 2) // 2) for name, p in clean().items()}
+    frame = splits["train"].speckle[17].clone()
+    frame[3, 4] += 1
+    assert found(planted(splits, "val_seen", 5, speckle=frame)) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.float32])
+def test_diffusers_with_the_same_frames_are_said(caplog, dtype):
+    train = pairs("train", 20, diffuser=torch.arange(20) // 5)
+    frames = train.speckle.to(dtype)
+    for row in (10, 11, 12):  # of diffuser 2, in the folder of diffuser 3
+        frames.numpy()[row + 5] = frames.numpy()[row]
+    unseen = pairs("val_unseen", diffuser=torch.full((8,), 9))
+    with caplog.at_level(logging.WARNING):
+        check_leaks(clean(train=replace(train, speckle=frames), val_unseen=unseen))
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert said.startswith("Diffuser 2 and diffuser 3 hold 3 equal frames, for example train pair ")
+    rows = [int(row) for row in re.findall(r"pair (\d+)", said)]
+    assert rows in ([10, 15], [11, 16], [12, 17])
+
+
+def test_equal_lines_are_not_enough(caplog):
+    """Some lines decide which frames are compared; then all pixels do."""
+    train = pairs("train", 2, diffuser=torch.arange(2))
+    frames = train.speckle.clone()
+    frames[1] = frames[0]
+    frames[1, 1, 1] += 1
+    with caplog.at_level(logging.WARNING):
+        check_leaks({"train": replace(train, speckle=frames), "val_seen": pairs("val_seen", 8)}, "warn")
+    assert "equal frames" not in caplog.text

@@ -10,7 +10,8 @@ from spt.run.quoting import enter, hints
 
 
 @pytest.mark.parametrize(
-    "path", ["/lab/实验", "~/run7", "/lab/[1]", "/lab/a{b}", "/lab/#3", "/lab/it's", "/lab/a(b)", 'a"b', "/lab/größe", "a]b"]
+    "path",
+    ["/lab/实验", "~/run7", "/lab/[1]", "/lab/a{b}", "/lab/#3", "/lab/it's", "/lab/a(b)", 'a"b', "/lab/größe", "a]b"],
 )
 def test_what_the_hint_says_is_read_as_it_was_meant(path: str):
     (line,) = hints([f"data.source.root={path}"])
@@ -20,7 +21,15 @@ def test_what_the_hint_says_is_read_as_it_was_meant(path: str):
 
 
 def test_no_hint_where_all_can_be_read():
-    arguments = ["data=folder", "data.source.root=/lab/run 7", "-m", "seed=1,2", "~logger", 'a="/lab/实验"', "--cfg=job"]
+    arguments = [
+        "data=folder",
+        "data.source.root=/lab/run 7",
+        "-m",
+        "seed=1,2",
+        "~logger",
+        'a="/lab/实验"',
+        "--cfg=job",
+    ]
     assert list(hints(arguments)) == []
 
 

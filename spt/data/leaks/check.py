@@ -4,7 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Literal
 
+from spt.data.leaks.equal import EqualFrames
 from spt.data.leaks.search import find_leaks
+from torch import Tensor
+
 from spt.data.pairs import Pairs
 from spt.data.similarity import Look
 from spt.errors import InvalidValue
@@ -32,7 +35,8 @@ def check_leaks(
 
     Args:
         splits: the pairs of each split by its name.
-        leaks: ``error`` refuses a set with leaks, ``warn`` logs them, ``off`` reads nothing.
+        leaks: ``error`` refuses a set with leaks, ``warn`` logs them, ``off`` reads nothing. Diffusers that hold equal
+            frames are logged.
         look: shown every block of images that is read; it may refuse one.
     Raises:
         InvalidValue: if there are leaks and ``leaks`` is ``error``, or if it is none of the three.
@@ -40,7 +44,16 @@ def check_leaks(
     check_choice(leaks)
     if leaks == "off":
         return
-    found = find_leaks(splits, look)
+    equal = EqualFrames()
+
+    def see(pairs: Pairs, start: int, speckle: Tensor, target: Tensor) -> None:
+        if look is not None:
+            look(pairs, start, speckle, target)
+        equal(pairs, start, speckle, target)
+
+    found = find_leaks(splits, see)
+    for said in equal.sentences():
+        log.warning("%s", said)
     if not found:
         log.info("Leak check: no pair of another split repeats one of train.")
         return

@@ -8,13 +8,14 @@ from typing import Literal
 from spt.data.files.frames import Frames
 from spt.data.pairs import Pairs
 
-Kind = Literal["diffuser", "file", "pixels", "exposure", "number", "object"]
+Kind = Literal["diffuser", "file", "pixels", "exposure", "turned", "number", "object"]
 
 WORDS: dict[Kind, str] = {
     "diffuser": "has the diffuser number of",
     "file": "is read from the same file as",
     "pixels": "has the same pixels as",
     "exposure": "looks like another exposure of",
+    "turned": "is a turned or mirrored copy of",
     "number": "has the object number of",
     "object": "shows the object of",
 }

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from spt.data.leaks.turned import symmetric
 from spt.data.pairs import Pairs
 from spt.data.readers import evenly
 from spt.data.similarity import Copies, copies, distances, joined, spread
@@ -56,6 +57,8 @@ class Neighbours:
         self.speckle, self.target = Nearest(count), Nearest(count)
         self.exposure = Nearest(count)
         """By the speckle, among the pairs whose objects are alike."""
+        self.turned = Nearest(count)
+        """By what of the speckle stays the same when it is turned or mirrored."""
 
     @classmethod
     def of(
@@ -69,7 +72,7 @@ class Neighbours:
             scale: unit of the distances.
             allowed: which pairs of the other split may count as an exposure of which pair; None allows all.
         """
-        found = cls(len(small.rows))
+        found, whatever_turned = cls(len(small.rows)), symmetric(small.speckle)
         for part in others:
             apart = distances(small.target, part.target, scale.target)
             found.target.update(apart, part.rows)
@@ -77,4 +80,5 @@ class Neighbours:
             apart = distances(small.speckle, part.speckle, scale.speckle)
             found.speckle.update(apart, part.rows)
             found.exposure.update(torch.where(alike, apart, torch.inf), part.rows)
+            found.turned.update(distances(whatever_turned, symmetric(part.speckle), scale.speckle), part.rows)
         return found

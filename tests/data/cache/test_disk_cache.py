@@ -224,7 +224,9 @@ class Stuck(Frames):
 def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(frames, folder):
     fork = multiprocessing.get_context("fork")
     ready = {label: fork.Event() for label in ("killed", "living")}
-    writers = {label: fork.Process(target=on_disk, args=(Stuck(label, event), folder)) for label, event in ready.items()}
+    writers = {
+        label: fork.Process(target=on_disk, args=(Stuck(label, event), folder)) for label, event in ready.items()
+    }
     try:
         for label, writer in writers.items():
             writer.start()
