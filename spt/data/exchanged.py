@@ -28,8 +28,8 @@ def exchanged(pairs: Pairs) -> str | None:
     if speckle < OBJECT or target > SPECKLE:
         return None
     return (
-        f"The speckles of {pairs.name} look like objects: {speckle:.0%} of their pixels are at the lowest or the highest "
-        f"level. The targets look like speckles: {target:.0%}. The two may be exchanged. Check data.source.speckle and "
+        f"The speckles of {pairs.name} look like objects: {speckle:.0%} of their pixels are at the lowest or the "
+        f"highest level. The targets look like speckles: {target:.0%}. The two may be exchanged. Check data.source.speckle and "
         "data.source.target, or the names of the folders."
     )
 

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Mapping
 from typing import Literal
 
-from spt.data.leaks.equal import EqualFrames
-from spt.data.leaks.search import find_leaks
 from torch import Tensor
 
+from spt.data.leaks.equal import EqualFrames
+from spt.data.leaks.search import find_leaks
 from spt.data.pairs import Pairs
 from spt.data.similarity import Look
 from spt.errors import InvalidValue

@@ -4,6 +4,7 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -52,7 +53,7 @@ class EqualFrames:
         keys = np.concatenate([np.array(keys) for keys in self.keys.values()])
         order = np.argsort(keys, kind="stable")
         first = None
-        for before, this in zip(order[:-1], order[1:], strict=True):
+        for before, this in pairwise(order):
             if keys[before] != keys[this]:
                 first = None
                 continue
