@@ -29,8 +29,8 @@ def exchanged(pairs: Pairs) -> str | None:
         return None
     return (
         f"The speckles of {pairs.name} look like objects: {speckle:.0%} of their pixels are at the lowest or the "
-        f"highest level. The targets look like speckles: {target:.0%}. The two may be exchanged. Check data.source.speckle and "
-        "data.source.target, or the names of the folders."
+        f"highest level. The targets look like speckles: {target:.0%}. The two may be exchanged. Check "
+        "data.source.speckle and data.source.target, or the names of the folders."
     )
 
 
