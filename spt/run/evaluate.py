@@ -246,7 +246,8 @@ def check_sizes(net: Trained, source: Source, target: TargetPreparation) -> None
         if tuple(there) != tuple(needed):
             raise InvalidValue(
                 f"the data have {what} of {there[0]}x{there[1]} px, but the network was trained on "
-                f"{needed[0]}x{needed[1]} px. Choose data of this size."
+                f"{needed[0]}x{needed[1]} px. Choose data of this size. Some sets have a "
+                "setting for it: data.source.size or data.source.setup.window."
             )
 
 

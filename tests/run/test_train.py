@@ -163,7 +163,7 @@ def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(whole: tuple[
     for split in ("val_seen", "val_class", "val_unseen"):
         for name in (*METRICS, "ece"):
             assert {f"{split}/{name}", f"final/{split}/{name}"} <= tags["scalars"]
-        assert {f"contact_sheet/{split}", f"reliability/{split}"} <= tags["images"]
+        assert {f"contact_sheet/{split}", f"reliability/{split}", f"final/{split}"} <= tags["images"]
     assert "config/text_summary" in tags["tensors"]
     assert graph
 

@@ -196,6 +196,8 @@ def test_recorded_data_of_somebody_else(run: Path, tmp_path: Path):
     ended = evaluate(run, "data=hdf5", f"data.source.path={path}", "baseline_pairs=24", f"out={tmp_path / 'out'}")
     assert ended.code == 0, ended
     assert "The network was not trained on these data" in ended.out
+    assert ended.out.startswith("On other data, val_seen: PCC")
+    assert "On other data, test_unseen: PCC" in " ".join(ended.out.split())
     folder = tmp_path / "out" / "splits_hdf5"
     found = json.loads((folder / "evaluation.json").read_text())["splits"]["points"]
     assert [point["label"] for point in found] == ["val_seen", "test_unseen"]

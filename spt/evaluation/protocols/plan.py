@@ -59,6 +59,7 @@ class Plan:
         axis: the quantity and its unit; empty where the points have no values.
         trained: range of the quantity in the training, in the unit of the axis.
         notes: sentences on what was left out, and why.
+        own: whether the network was trained on these data.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Plan:
     axis: str = ""
     trained: tuple[float, float] | None = None
     notes: Sequence[str] = ()
+    own: bool = True
 
     @property
     def kinds(self) -> list[str]:

@@ -100,7 +100,7 @@ def _at(pairs: Pairs, distance: float) -> Pairs | None:
 
 def _as_they_are(name: str, title: str, subject: Subject, chosen: Mapping[str, Pairs]) -> Plan:
     points = [Point(split, {kind_of(split): replace(pairs)}) for split, pairs in chosen.items()]
-    return Plan(name, title, points, notes=_said(subject))
+    return Plan(name, title, points, notes=_said(subject), own=subject.own)
 
 
 def _said(subject: Subject) -> list[str]:

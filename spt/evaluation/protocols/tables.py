@@ -17,8 +17,8 @@ from spt.evaluation.scores import Scores
 from spt.files import atomic
 
 WORDS = {SEEN: "trained diffusers", UNSEEN: "unseen diffusers"}
-TERMINAL = "raw speckle"
-"""The baseline that the terminal leaves out of tables with a column a method: report.md has it."""
+LEFT_OUT = ("raw speckle", "nearest neighbour")
+"""Baselines that tables with a column a method leave out where 100 characters are too few: report.md has them."""
 
 MOST = 5
 """Columns with an error that fit into 100 characters."""
@@ -28,12 +28,10 @@ COLUMNS = ("point", "value", "diffusers", "method", "metric", "mean", "sem", "n"
 
 def sentences(scored: ScoredPlan) -> list[str]:
     """The result in words, a sentence for each kind of diffuser."""
-    if not scored.plan.axis and len(scored.plan.kinds) == len(scored.results) == 1:
-        ((at, result),) = scored.results.items()
-        label = scored.plan.points[at[0]].label
-        return [in_words(f"{label}, {WORDS[at[1]]}", result.scores, scored.baselines[at])]
     if _of_splits(scored):
         by_split = _by_label(scored)
+        if not scored.plan.own:
+            return [in_words(f"On other data, {name}", *each) for name, each in by_split.items()]
         return [headline({name: each[0] for name, each in by_split.items()}, {n: e[1] for n, e in by_split.items()})]
     return [_range(scored, kind) for kind in scored.plan.kinds]
 
@@ -73,7 +71,10 @@ def show(scored: ScoredPlan) -> None:
 
 def _printed(scored: ScoredPlan, kind: str) -> Table:
     """PCC of every method in a column of its own; the best baseline alone where 100 columns are too few."""
-    methods, references = [name for name in scored.methods if name != TERMINAL], _references(scored)
+    methods, references = list(scored.methods), _references(scored)
+    for name in LEFT_OUT:
+        if len(methods) + len(references) > MOST and name in methods:
+            methods.remove(name)
     short = len(methods) + len(references) > MOST
     title = f"PCC, {scored.plan.title}, {WORDS[kind]}"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))

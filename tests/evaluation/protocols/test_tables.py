@@ -95,7 +95,10 @@ def test_seven_methods_fit_too(capsys, monkeypatch):
     assert with_retrieval.methods[-1] == NAME
     assert with_retrieval.seconds.keys() == {"Net", NAME}
     show(with_retrieval)
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 100
+    assert "phase" in out
+    assert "nearest" not in out
 
 
 def test_markdown_csv_and_json_hold_the_same_numbers(result, tmp_path):
