@@ -204,7 +204,7 @@ def try_script(script: str, arguments: list[str]) -> None:
     if root:
         config = composed(root[1], arguments)
         assert not OmegaConf.missing_keys(config)
-        if "data" in config and not measured(config.data):
+        if config.get("data") is not None and not measured(config.data):
             check_node("data", OmegaConf.to_yaml(config.data, resolve=True))
         if config.get("model") is not None:
             check_node("model", OmegaConf.to_yaml(config.model, resolve=True))

@@ -109,7 +109,7 @@ def test_a_grit_chooses_its_diffuser(grit):
 )
 def test_a_setting_that_breaks_a_rule_is_refused_when_it_is_built(override, message):
     with pytest.raises(InvalidValue, match=message):
-        build(composed(override).data.source.setup)
+        build(composed("data=one_diffuser", override).data.source.setup)
 
 
 @pytest.mark.parametrize("name", sorted(MEASURED))

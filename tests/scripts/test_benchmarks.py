@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from conftest import ROOT
 from torch import nn
 
+from spt.data.leaks.search import find_leaks
 from spt.losses import DiceLoss
 from spt.models import SpTUNet
 from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
@@ -272,7 +273,7 @@ def test_the_splits_of_the_leak_check_are_drawn_alike_and_differ():
     assert torch.equal(train.speckle[599], train.speckle[[3, 599]][1])
     assert len(train.speckle[:].flatten(1).unique(dim=0)) == 600
     assert train.target.shape == (600, 8, 8)
-    assert leaks.find_leaks(made) == []
+    assert find_leaks(made) == []
 
 
 def test_share_of_the_leak_check_in_an_epoch():
