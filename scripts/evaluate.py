@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 import spt  # noqa: F401  registers the typed root
 from spt.run.command import guarded
 from spt.run.continuing import for_hydra, own_changes
+from spt.run.quoting import enter
 
 
 def evaluate(cfg: DictConfig, changes: list[str]) -> None:
@@ -37,4 +38,4 @@ def main(cfg: DictConfig) -> None:
 
 if __name__ == "__main__":
     sys.argv[1:], CHANGES = own_changes(for_hydra(sys.argv[1:]))
-    main()
+    enter(main)

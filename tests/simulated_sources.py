@@ -13,6 +13,15 @@ THIN = ThinDiffuserSetup(
     camera_distance=2e-3,
     diffuser=ThinDiffuser(2.92, 33.1e-6),
 )
+RANGE = ThinDiffuserSetup(
+    window=16,
+    grid=56,
+    pitch=4e-6,
+    wavelength=532e-9,
+    object_distance=0.5e-3,
+    camera_distance=(1e-3, 1.5e-3),
+    diffuser=ThinDiffuser(2.92, 33.1e-6),
+)
 GRIT = GritSetup(
     window=32,
     grid=128,

@@ -160,11 +160,11 @@ class SimulatedSpeckles(Source, Simulation):
         counts = {split: self.train if split == "train" else self.validation for split in SPLITS}
         for split in SPLITS:
             there = self.objects.count(split)
-            if (split == "val_class" and there == 0) or (
-                split == "test_seen" and there is not None and there < self.validation
-            ):
+            if there is None or split == "train":
+                continue
+            if there < {"val_class": 1, "test_seen": self.validation}.get(split, 0):
                 del counts[split]
-            elif split != "train" and there is not None and there < self.validation:
+            elif there < self.validation:
                 raise InvalidValue(
                     f"data.source.validation = {self.validation}, but there are only {there} objects for {split}. "
                     "Lower it, or choose data.source.objects.validation_share and held_out otherwise."

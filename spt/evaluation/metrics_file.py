@@ -21,7 +21,16 @@ def write_metrics(
     Raises:
         ValueError: if a number is NaN or infinite, which JSON does not have.
     """
-    text = json.dumps({**scores, "baselines": baselines, "run": run}, indent=2, allow_nan=False)
+    write_json(path, {**scores, "baselines": baselines, "run": run})
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file, whole or not at all.
+
+    Raises:
+        ValueError: if a number is NaN or infinite, which JSON does not have.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False)
     with atomic(path) as part:
         part.write_text(text + "\n")
 
@@ -34,9 +43,7 @@ def add_protocol(path: Path, name: str, content: Mapping[str, Any]) -> None:
     """
     metrics = read_metrics(path)
     metrics["protocols"] = {**metrics.get("protocols", {}), name: content}
-    text = json.dumps(metrics, indent=2, allow_nan=False)
-    with atomic(path) as part:
-        part.write_text(text + "\n")
+    write_json(path, metrics)
 
 
 def read_metrics(path: Path) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def best_median_worst(values: Float[Tensor, " n"], each: int) -> dict[str, list[
     No image is named twice. Where there are too few, the worst are shown, then the best.
 
     Args:
-        values: one a image.
+        values: one an image.
         each: how many of each kind, at most.
     """
     order = values.nan_to_num(-torch.inf).argsort(stable=True).tolist()

@@ -1,6 +1,5 @@
 """The verb evaluate: a trained network on its own data, on other data, and along curves of what may change."""
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from spt.data.simulated import SimulatedSpeckles
 from spt.data.source import Source
 from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidType, InvalidValue, MissingFile, UserError
-from spt.evaluation.metrics_file import add_protocol
+from spt.evaluation.metrics_file import add_protocol, write_json
 from spt.evaluation.predict import Predictor
 from spt.evaluation.protocols import PROTOCOLS, Plan, Subject
 from spt.evaluation.protocols.figure import curve
@@ -300,8 +299,7 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
     """
     scored, out = [score_plan(plan, scoring) for plan in plans], request.folder(net.folder.path, name)
     content = {each.plan.name: as_json(each) for each in scored}
-    with atomic(out / "evaluation.json") as part:
-        part.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_json(out / "evaluation.json", content)
     text = as_markdown(scored, f"{scoring.name} of {net.folder.path}.")
     with atomic(out / "report.md") as part:
         part.write_text(text)

@@ -1,10 +1,11 @@
-"""Pictures and texts for TensorBoard beside the results of a command."""
+"""Pictures and texts of files for TensorBoard."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
 
 
 def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts: Mapping[str, str]) -> None:
@@ -16,13 +17,21 @@ def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts
         pictures: tag to picture.
         texts: tag to text.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
     for old in out.glob(f"events.out.tfevents.*{ending}"):
         old.unlink()
     with SummaryWriter(str(out), filename_suffix=ending) as writer:
-        for tag, path in pictures.items():
-            with Image.open(path) as picture:
-                writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
+        add_pictures(writer, pictures)
         for tag, text in texts.items():
             writer.add_text(tag, text)
+
+
+def add_pictures(writer: SummaryWriter, pictures: Mapping[str, Path]) -> None:
+    """Show the pictures of some files.
+
+    Args:
+        writer: of an event file.
+        pictures: tag to picture.
+    """
+    for tag, path in pictures.items():
+        with Image.open(path) as picture:
+            writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")

@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
 
 from spt.evaluation.predict import Predictor
 from spt.evaluation.scores import Scores
 from spt.evaluation.scoring import ResultFiles, evaluate
 from spt.metrics.calibration import BINS
 from spt.run.data_facts import data_facts
+from spt.run.event_file import add_pictures
 from spt.run.folder import RunFolder
 from spt.run.parts import Parts
 from spt.training.callbacks import Speed
@@ -96,9 +95,7 @@ def _device(trainer: Trainer) -> str:
 def log_pictures(logger: Logger, pictures: Mapping[str, Path]) -> None:
     """Show the final pictures in TensorBoard."""
     if isinstance(logger, TensorBoardLogger):
-        for name, path in pictures.items():
-            with Image.open(path) as picture:
-                logger.experiment.add_image(f"final/{name}", np.asarray(picture.convert("RGB")), dataformats="HWC")
+        add_pictures(logger.experiment, {f"final/{name}": path for name, path in pictures.items()})
 
 
 def log_summary(logger: Logger, config: DictConfig, scores: Mapping[str, Scores]) -> None:

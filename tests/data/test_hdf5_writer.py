@@ -12,28 +12,19 @@ import pytest
 import torch
 from conftest import in_memory
 from filelock import FileLock
+from simulated_sources import RANGE
 
 from spt.data.hdf5 import SavedSpeckles, read_set
 from spt.data.hdf5_writer import _bytes, write_set
 from spt.data.objects import SparseObjects
 from spt.data.simulated import SimulatedSpeckles
-from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup
-
-SETUP = ThinDiffuserSetup(
-    window=16,
-    grid=56,
-    pitch=4e-6,
-    wavelength=532e-9,
-    object_distance=0.5e-3,
-    camera_distance=(1e-3, 1.5e-3),
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
-)
+from spt.optics import Camera
 
 
 @pytest.fixture
 def source(tmp_path):
     return SimulatedSpeckles(
-        SETUP, Camera(), SparseObjects(), train=140, validation=66, train_diffusers=2, cache=str(tmp_path / "cache")
+        RANGE, Camera(), SparseObjects(), train=140, validation=66, train_diffusers=2, cache=str(tmp_path / "cache")
     )
 
 
@@ -41,7 +32,7 @@ def source(tmp_path):
 def whole(tmp_path_factory):
     """The set of ``source``, simulated without interruption."""
     cache = str(tmp_path_factory.mktemp("whole"))
-    return in_memory(SimulatedSpeckles(SETUP, Camera(), SparseObjects(), 140, 66, 2, cache=cache).load())
+    return in_memory(SimulatedSpeckles(RANGE, Camera(), SparseObjects(), 140, 66, 2, cache=cache).load())
 
 
 @pytest.fixture(params=["fixed", "fresh"])
@@ -157,7 +148,7 @@ def test_the_beginning_of_another_set_is_left_alone(source, tmp_path, monkeypatc
         write_set(tmp_path / "a.h5", source)
     monkeypatch.undo()
     before = (tmp_path / "a.h5.part").read_bytes()
-    farther = replace(source, setup=replace(SETUP, object_distance=0.6e-3))
+    farther = replace(source, setup=replace(RANGE, object_distance=0.6e-3))
     with pytest.raises(ValueError, match=r"beginning of another set: setup.object_distance is 0.0006 here and 0.0005"):
         write_set(tmp_path / "a.h5", farther)
     assert (tmp_path / "a.h5.part").read_bytes() == before

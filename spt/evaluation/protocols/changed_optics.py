@@ -104,7 +104,7 @@ def _curve(
     Raises:
         InvalidValue: if nothing is left.
     """
-    points, notes = [], [] if subject.own else ["The network was not trained on these data."]
+    points, notes = [], subject.notes()
     assert isinstance(subject.source, SimulatedSpeckles)
     unit = f" {axis.partition('[')[2].rstrip(']')}" if "[" in axis else ""
     for value in values:

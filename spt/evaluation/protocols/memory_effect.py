@@ -11,8 +11,8 @@ from torch import Tensor
 
 from spt.data.simulated import Light, SimulatedSpeckles
 from spt.errors import InvalidValue
-from spt.evaluation.protocols.plan import SEEN, UNSEEN, Plan, Point, Subject
-from spt.evaluation.protocols.simulated_pairs import moved_right, named, object_split, simulated_pairs, simulated_source
+from spt.evaluation.protocols.plan import Plan, Point, Subject
+from spt.evaluation.protocols.simulated_pairs import both_kinds, moved_right, named, simulated_source
 from spt.optics import IncoherentSetup, Medium, ThickDiffuser
 from spt.optics.forward import DiffuserSetup
 from spt.optics.memory_effect import face_tilt_law, half_shift, shift_law
@@ -66,7 +66,7 @@ def _object_shift(subject: Subject, source: SimulatedSpeckles, speckle: "Speckle
             "the two frames as they are."
         )
     for right in _whole(setup.window // 8):
-        pairs = _kinds(subject, source, right=right)
+        pairs = both_kinds(subject, source, right=right)
         references = {CORRELATION: speckle.correlation(right=right, back=right if alone else 0)}
         if alone:
             law = shift_law(setup.diffuser, right * pitch) if isinstance(setup, DiffuserSetup) else 1.0
@@ -83,7 +83,7 @@ def _diffuser_shift(subject: Subject, source: SimulatedSpeckles, speckle: "Speck
         light = partial(_behind_moved, setup, shift)
         references = {CORRELATION: speckle.correlation(light), THEORY: (shift_law(setup.diffuser, shift), 0.0)}
         label = f"{shift * 1e6:.3g} µm"
-        pairs = _kinds(subject, source, light)
+        pairs = both_kinds(subject, source, light=light)
         points.append(Point(label, named(pairs, f"diffuser moved by {label}"), shift * 1e6, references))
     return Plan("diffuser_shift", "shift of the diffuser", points, "shift of the diffuser [µm]", (0, 0))
 
@@ -100,15 +100,9 @@ def _tilt(subject: Subject, source: SimulatedSpeckles, speckle: "Speckle", setup
         law = face_tilt_law(setup.diffuser, angle)
         references = {CORRELATION: speckle.correlation(light, back=back), THEORY: (law, 0.0)}
         label = f"{math.degrees(angle):.3g}°"
-        pairs = _kinds(subject, source, light)
+        pairs = both_kinds(subject, source, light=light)
         points.append(Point(label, named(pairs, f"light turned by {label}"), math.degrees(angle), references))
     return Plan("tilt", "tilt of the light", points, "tilt of the light [degree]", (0, 0))
-
-
-def _kinds(subject: Subject, source: SimulatedSpeckles, light: Light | None = None, right: int = 0) -> dict:
-    split = object_split(source, subject.images)
-    kinds = [SEEN, UNSEEN] if subject.own else [UNSEEN]
-    return {kind: simulated_pairs(source, split, subject.images, kind, light, right) for kind in kinds}
 
 
 def _behind_moved(

@@ -30,6 +30,10 @@ class Subject:
     values: Sequence[float] | None = None
     objects: Mapping[str, object] = field(default_factory=dict)
 
+    def notes(self) -> list[str]:
+        """What every table on these data says first."""
+        return [] if self.own else ["The network was not trained on these data."]
+
 
 @dataclass(frozen=True)
 class Point:

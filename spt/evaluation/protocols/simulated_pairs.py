@@ -32,23 +32,28 @@ def simulated_source(subject: Subject, protocol: str, what: str) -> SimulatedSpe
     )
 
 
-def both_kinds(subject: Subject, source: SimulatedSpeckles, split: str | None = None) -> dict[str, Pairs]:
+def both_kinds(
+    subject: Subject, source: SimulatedSpeckles, split: str | None = None, light: Light | None = None, right: int = 0
+) -> dict[str, Pairs]:
     """New objects behind the diffusers of the training, where the network was trained on these data, and behind others.
 
     Args:
         subject: the data of the run; its ``images`` are simulated for each kind.
         source: the simulation, with what the protocol changes.
         split: whose objects are shown; None for objects that chose nothing, where there are enough.
+        light: as for :func:`simulated_pairs`.
+        right: as for :func:`simulated_pairs`.
     """
     split = split or object_split(source, subject.images)
     kinds = [SEEN, UNSEEN] if subject.own else [UNSEEN]
-    return {kind: simulated_pairs(source, split, subject.images, kind) for kind in kinds}
+    return {kind: simulated_pairs(source, split, subject.images, kind, light, right) for kind in kinds}
 
 
 def object_split(source: SimulatedSpeckles, images: int) -> str:
     """``test_seen``, whose objects chose nothing; ``val_seen`` where stored objects are too few for it."""
     there = source.objects.count("test_seen")
-    return "test_seen" if there is None or there >= images else "val_seen"
+    enough = "test_seen" in source.counts and (there is None or there >= images)
+    return "test_seen" if enough else "val_seen"
 
 
 def simulated_pairs(

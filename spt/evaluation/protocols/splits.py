@@ -9,9 +9,7 @@ from spt.errors import InvalidValue
 from spt.evaluation.protocols.plan import SEEN, UNSEEN, Plan, Point, Subject
 from spt.evaluation.protocols.simulated_pairs import both_kinds, named
 
-FOREIGN = (
-    "The network was not trained on these data: all their diffusers are new to it, whatever the splits are called."
-)
+WHATEVER_THE_NAME = "All their diffusers are new to it, whatever the splits are called."
 
 
 def kind_of(split: str) -> str:
@@ -48,7 +46,7 @@ def unseen_diffuser(subject: Subject) -> list[Plan]:
     title = "the same new objects"
     if isinstance(subject.source, SimulatedSpeckles):
         pairs = both_kinds(subject, subject.source)
-        notes = [] if subject.own else [FOREIGN]
+        notes = _said(subject)
         if subject.source.setup.measured:
             notes.append("The media were measured: the new ones are those of val_unseen.")
         return [Plan("unseen_diffuser", title, [Point("new objects", named(pairs, "new objects"))], notes=notes)]
@@ -104,4 +102,4 @@ def _as_they_are(name: str, title: str, subject: Subject, chosen: Mapping[str, P
 
 
 def _said(subject: Subject) -> list[str]:
-    return [] if subject.own else [FOREIGN]
+    return subject.notes() if subject.own else [*subject.notes(), WHATEVER_THE_NAME]

@@ -29,10 +29,10 @@ COLUMNS = ("point", "value", "diffusers", "method", "metric", "mean", "sem", "n"
 def sentences(scored: ScoredPlan) -> list[str]:
     """The result in words, a sentence for each kind of diffuser."""
     if _of_splits(scored):
-        by_split = _by_label(scored)
+        scores, baselines = _by_split(scored)
         if not scored.plan.own:
-            return [in_words(f"On other data, {name}", *each) for name, each in by_split.items()]
-        return [headline({name: each[0] for name, each in by_split.items()}, {n: e[1] for n, e in by_split.items()})]
+            return [in_words(f"On other data, {name}", each, baselines[name]) for name, each in scores.items()]
+        return [headline(scores, baselines)]
     return [_range(scored, kind) for kind in scored.plan.kinds]
 
 
@@ -59,10 +59,7 @@ def show(scored: ScoredPlan) -> None:
     out = console()
     out.print(" ".join(sentences(scored)), markup=False, highlight=False)
     if _of_splits(scored):
-        by_split = _by_label(scored)
-        print_table(
-            scored.network, {n: each[0] for n, each in by_split.items()}, {n: e[1] for n, e in by_split.items()}
-        )
+        print_table(scored.network, *_by_split(scored))
     else:
         for kind in scored.plan.kinds:
             out.print(_printed(scored, kind))
@@ -172,11 +169,13 @@ def _of_splits(scored: ScoredPlan) -> bool:
     return not scored.plan.axis and all(len(point.pairs) == 1 for point in scored.plan.points)
 
 
-def _by_label(scored: ScoredPlan) -> dict[str, tuple[Scores, dict[str, Scores]]]:
-    return {
-        scored.plan.points[number].label: (result.scores, dict(scored.baselines[number, kind]))
-        for (number, kind), result in scored.results.items()
-    }
+def _by_split(scored: ScoredPlan) -> tuple[dict[str, Scores], dict[str, dict[str, Scores]]]:
+    """Split to scores of the network, and split to baseline to scores."""
+    names = {at: scored.plan.points[at[0]].label for at in scored.results}
+    return (
+        {name: scored.results[at].scores for at, name in names.items()},
+        {name: dict(scored.baselines[at]) for at, name in names.items()},
+    )
 
 
 def _trained(scored: ScoredPlan, value: float | None) -> bool:

@@ -7,7 +7,7 @@ from spt.data.objects import ObjectSource
 from spt.data.simulated import SimulatedSpeckles
 from spt.errors import InvalidValue, UserError
 from spt.evaluation.protocols.plan import Plan, Point, Subject
-from spt.evaluation.protocols.simulated_pairs import both_kinds, named, object_split
+from spt.evaluation.protocols.simulated_pairs import both_kinds, named
 from spt.evaluation.protocols.splits import splits
 
 TITLE = "objects of other kinds"
@@ -28,10 +28,10 @@ def unseen_class(subject: Subject) -> list[Plan]:
             )
         (plan,) = splits(replace(subject, splits=there))
         return [replace(plan, name="unseen_class", title=TITLE)]
-    points, notes = [], [] if subject.own else ["The network was not trained on these data."]
+    points, notes = [], subject.notes()
     for name, source, split in _candidates(subject, subject.source):
         try:
-            pairs = both_kinds(subject, source, split or object_split(source, subject.images))
+            pairs = both_kinds(subject, source, split)
         except UserError as error:
             notes.append(f"{name} is left out: {error}")
             continue

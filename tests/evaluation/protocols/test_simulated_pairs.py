@@ -1,13 +1,21 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from simulated_sources import SOURCE
 
+from spt.data.objects import StoredObjects
 from spt.data.simulated import NEW
 from spt.errors import InvalidValue
 from spt.evaluation.protocols.plan import Subject
-from spt.evaluation.protocols.simulated_pairs import both_kinds, moved_right, simulated_pairs, simulated_source
+from spt.evaluation.protocols.simulated_pairs import (
+    both_kinds,
+    moved_right,
+    object_split,
+    simulated_pairs,
+    simulated_source,
+)
 
 
 @pytest.mark.parametrize("train_diffusers", [2, None])
@@ -29,6 +37,14 @@ def test_the_same_objects_behind_diffusers_that_no_split_shows(train_diffusers):
     assert not torch.equal(kinds["seen"].speckle, kinds["unseen"].speckle)
     again = both_kinds(Subject(source, {}, images=6), source)
     assert torch.equal(again["unseen"].speckle, kinds["unseen"].speckle)
+
+
+def test_objects_that_chose_the_epoch_are_never_called_those_of_a_test(tmp_path):
+    np.save(tmp_path / "objects.npy", np.random.default_rng(0).integers(0, 256, (40, 32, 32), np.uint8))
+    objects = StoredObjects(str(tmp_path / "objects.npy"), validation_share=0.5)
+    assert object_split(replace(SOURCE, objects=objects, validation=8), 8) == "test_seen"
+    assert object_split(replace(SOURCE, objects=objects, validation=8), 11) == "val_seen"
+    assert object_split(replace(SOURCE, objects=objects, validation=12), 8) == "val_seen"
 
 
 def test_data_of_another_kind_have_no_trained_diffusers():
