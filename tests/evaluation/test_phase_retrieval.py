@@ -56,13 +56,13 @@ def test_an_object_is_found_from_the_exact_modulus_of_its_spectrum():
 
 
 def test_no_frame_depends_on_the_others(monkeypatch):
-    """Over a few steps: after many, the rounding of another batch size has grown to another image on some CPUs."""
-    monkeypatch.setattr(phase_retrieval, "STEPS", 1)
-    monkeypatch.setattr(phase_retrieval, "LAST_STEPS", 2)
+    """Error reduction alone: hybrid input-output makes another image of the rounding of another batch on some CPUs."""
+    monkeypatch.setattr(phase_retrieval, "BETAS", ())
+    monkeypatch.setattr(phase_retrieval, "LAST_STEPS", 3)
     modulus = torch.fft.rfft2(torch.cat([corner(), corner().mT]), s=(64, 64)).abs()
     together, alone = retrieved(modulus, 20)[:1], retrieved(modulus[:1], 20)
     assert alone.max() > 0.1
-    assert torch.allclose(together, alone, atol=1e-3)
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("turned", [False, True])
