@@ -23,7 +23,7 @@ def measure(size: int, pairs: int, images: int, splits: int) -> None:
     import torch
 
     from spt.data.pairs import Pairs
-    from spt.data.preparation import Preparation
+    from spt.data.preparation import Amplitude
     from spt.evaluation.baseline_scores import score_baselines
 
     def random(name: str, count: int) -> Pairs:
@@ -32,7 +32,7 @@ def measure(size: int, pairs: int, images: int, splits: int) -> None:
 
     train, evaluated = random("train", pairs), {f"split_{k}": random(f"split_{k}", images) for k in range(splits)}
     before, began = memory(), time.perf_counter()
-    scores = score_baselines(train, evaluated, Preparation(), pairs)
+    scores = score_baselines(train, evaluated, Amplitude(), pairs)
     seconds, after = time.perf_counter() - began, memory()
     print(f"{pairs} training pairs, {splits} splits of {images} images, {size} px, {torch.get_num_threads()} threads:")
     print(f"{seconds:.0f} s, peak memory {after - before:.2f} GB above the {before:.2f} GB of program and pairs.")

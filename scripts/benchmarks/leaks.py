@@ -20,7 +20,7 @@ from spt.complexity.timing import time_call
 from spt.data.files.frames import Frames
 from spt.data.leaks import check_leaks
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.unusable import refuse_unusable
 
 
@@ -92,7 +92,7 @@ def measure(size: int, objects: int, pairs: int, evaluated: int, repeats: int) -
         ``seconds`` of each check, ``reading`` of them, and what was asked for.
     """
     made = splits(size, objects, pairs, evaluated)
-    look = partial(refuse_unusable, preparation=Preparation())
+    look = partial(refuse_unusable, preparation=Amplitude())
     seconds = [_timed(lambda: check_leaks(made, look=look)) for _ in range(repeats)]
     reading = _timed(lambda: read_once(made["train"]))
     return {"pairs": pairs, "evaluated": 2 * evaluated, "size": size, "seconds": seconds, "reading": reading}

@@ -101,11 +101,11 @@ def epoch(speckle: Any, workers: int, batch: int, prepared: bool = False) -> Cal
 
     from spt.data.order import EpochOrder, LateLoader
     from spt.data.pairs import Pairs, PairsDataset
-    from spt.data.preparation import Preparation
+    from spt.data.preparation import Amplitude
 
     count = len(speckle)
     pairs = Pairs("train", speckle, torch.zeros(count, 1, 1), torch.zeros(count, dtype=torch.int64))
-    dataset = PairsDataset(pairs, Preparation() if prepared else Preparation(transform="none", scale="none"))
+    dataset = PairsDataset(pairs, Amplitude() if prepared else Amplitude(transform="none", scale="none"))
     order = EpochOrder(dataset, 1, 0)
     loader = LateLoader(dataset, sampler=order, batch_size=batch, num_workers=workers, persistent_workers=workers > 0)
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from spt.data.appearance import appearance
 from spt.data.augmentation import AugmentedPairs, PhysicalAugmentation
 from spt.data.cache.cached import check_cache, kept
+from spt.data.inputs import Unstacked, kept_inputs
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset, Sample, with_targets
@@ -68,6 +69,7 @@ class SpeckleDataModule(LightningDataModule):
         self.cache_folder = cache_folder()
         """Where ``cache=disk`` writes; a run sets it to its own ``cache``."""
         self.splits: dict[str, Pairs] = {}
+        self.inputs: dict[str, Pairs] = {}
         self.shown: Pairs | None = None
 
     def prepare_data(self) -> None:
@@ -94,12 +96,22 @@ class SpeckleDataModule(LightningDataModule):
         self.shown = splits["train"] if self.simulation is not None else None
         prepared = {name: with_targets(pairs, self.preparation.target) for name, pairs in splits.items()}
         self.splits = kept(prepared, self.cache, self.cache_folder)
-        self.preparation.fit(self.splits["train"].speckle)
+        self.preparation.fit(self.splits["train"].speckle, self.object_size)
+        if self.preparation.costly:
+            loaded = {name: self.splits[name] for name in self.validation_splits}
+            if self.augmentation is None and self.simulation is None:
+                loaded["train"] = self.splits["train"]
+            self.inputs = kept_inputs(loaded, self.preparation, self.cache, self.cache_folder)
 
     @property
     def input_size(self) -> tuple[int, int]:
         """Height and width of the network's input [px]."""
-        return self.preparation.input_size(self.source.frame_size)
+        return self.preparation.input_size(self.source.frame_size, self.object_size)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the network's input."""
+        return (self.preparation.channels, *self.input_size)
 
     @property
     def object_size(self) -> tuple[int, int]:
@@ -125,7 +137,7 @@ class SpeckleDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
         pairs, on_gpu = self.splits["train"], False
-        dataset: Dataset[Sample] = PairsDataset(pairs, self.preparation)
+        dataset: Dataset[Sample] = self._dataset("train")
         if self.augmentation is not None:
             dataset = AugmentedPairs(pairs, self.preparation, self.augmentation, self.seed)
         if self.simulation is not None and self.shown is not None:
@@ -138,11 +150,17 @@ class SpeckleDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
         """One loader a validation split, in the order of ``validation_splits``."""
-        datasets = [PairsDataset(self.splits[name], self.preparation) for name in self.validation_splits]
+        datasets = [self._dataset(name) for name in self.validation_splits]
         return [
             LateLoader(dataset, sampler=DistributedSampler(dataset, *self._ranks, shuffle=False), **self._settings())
             for dataset in datasets
         ]
+
+    def _dataset(self, name: str) -> PairsDataset:
+        """Pairs of a split, prepared when they are asked for, or prepared already."""
+        if name in self.inputs:
+            return PairsDataset(self.inputs[name], Unstacked(self.preparation.channels))
+        return PairsDataset(self.splits[name], self.preparation)
 
     def _settings(self, in_process: bool = False) -> dict[str, Any]:
         workers = 0 if in_process else self.workers

@@ -7,11 +7,11 @@ from typing import Any, TypedDict
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from spt.data.files.frames import Frames, Selected, digest
-from spt.data.preparation import Preparation, TargetPreparation
+from spt.data.preparation import TargetPreparation
 from spt.data.preparation.target import images
 from spt.data.settings import describe
 from spt.errors import InvalidValue
@@ -20,7 +20,7 @@ from spt.errors import InvalidValue
 class Sample(TypedDict):
     """A batch of pairs."""
 
-    speckle: Float[Tensor, "b 1 h w"]
+    speckle: Float[Tensor, "b c h w"]
     target: Float[Tensor, "b 1 p q"]
     index: Int[Tensor, " b"]
     diffuser: Int[Tensor, " b"]
@@ -140,7 +140,7 @@ def with_targets(pairs: Pairs, preparation: TargetPreparation) -> Pairs:
 class PairsDataset(Dataset[Sample]):
     """Prepared batches of :class:`Pairs`, for a DataLoader; numbers may go on over the epochs."""
 
-    def __init__(self, pairs: Pairs, preparation: Preparation) -> None:
+    def __init__(self, pairs: Pairs, preparation: nn.Module) -> None:
         self.pairs, self.preparation = pairs, preparation
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class PairsDataset(Dataset[Sample]):
 
 
 def prepared(
-    preparation: Preparation,
+    preparation: nn.Module,
     speckle: Shaped[Tensor, "b rows columns"],
     target: Float[Tensor, "b 1 p q"],
     index: Int[Tensor, " b"],
@@ -202,7 +202,7 @@ def _refuse_poison(batch: Sample, where: Callable[[int], str]) -> None:
         )
 
 
-def _extremes(images: Float[Tensor, "b 1 h w"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
+def _extremes(images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
     """Least and greatest value of each image; NaN where it holds one. A tenth of the time of a test of every pixel."""
     return images.amin((1, 2, 3)), images.amax((1, 2, 3))
 

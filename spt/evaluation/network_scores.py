@@ -84,7 +84,7 @@ def best_median_worst(values: Float[Tensor, " n"], each: int) -> dict[str, list[
 
 def _fault(predictor: Predictor, pairs: Pairs, broken: list[int]) -> str:
     """Whether the network or its input is to blame for predictions that are not finite."""
-    frames = [k for k in broken if not predictor.preparation(pairs.speckle[k : k + 1]).isfinite().all()]
+    frames = [k for k in broken if not predictor.preparation(pairs.speckle[k : k + 1][:, None]).isfinite().all()]
     if frames:
         return (
             f"{pairs.name}: the speckle of {numbers(frames)} holds NaN or infinity after preparation (a negative "

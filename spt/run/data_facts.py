@@ -13,7 +13,7 @@ def data_facts(data: SpeckleDataModule) -> dict[str, Any]:
     splits = {name: {**counts(pairs), "hash": hashes.get(name)} for name, pairs in data.splits.items()}
     return {
         "source": type(data.source).__name__,
-        "preparation": data.preparation.describe(data.source.frame_size),
+        "preparation": data.preparation.describe(data.source.frame_size, data.object_size),
         "frame_size": list(data.source.frame_size),
         "input_size": list(data.input_size),
         "object_size": list(data.object_size),

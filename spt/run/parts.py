@@ -50,7 +50,7 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     data.cache_folder = Path(config.cache).expanduser()
     loss: nn.Module = build(config.loss)
     check_sizes(data.input_size, data.object_size)
-    check_model(model, data.input_size, head.channels, data.batch_size)
+    check_model(model, data.input_shape, head.channels, data.batch_size)
     check_loss(loss, head, data.object_size)
     if new and config.weights:
         load_weights(model, Path(config.weights).expanduser(), data.preparation)
@@ -75,7 +75,7 @@ def check_sizes(speckle: tuple[int, int], image: tuple[int, int]) -> None:
         )
 
 
-def check_model(model: nn.Module, size: tuple[int, int], channels: int, batch_size: int = 2) -> None:
+def check_model(model: nn.Module, shape: tuple[int, int, int], channels: int, batch_size: int = 2) -> None:
     """Run the network once on empty images: a size that it does not take is refused before any data are made.
 
     A batch of one is tried in training mode too, where a BatchNorm needs more than one value a channel.
@@ -85,15 +85,15 @@ def check_model(model: nn.Module, size: tuple[int, int], channels: int, batch_si
             as it is.
     """
     copied = copy.deepcopy(model)  # a pass in training mode changes BatchNorm's statistics
-    image = torch.zeros(1, 1, *size)
+    image, wanted = torch.zeros(1, *shape), (1, channels, *shape[1:])
     with torch.no_grad():
         logits = copied.eval()(image)
         if batch_size == 1:
             copied.train()(image)
-    if logits.shape != (1, channels, *size):
+    if logits.shape != wanted:
         raise InvalidValue(
-            f"the network maps (1, 1, {size[0]}, {size[1]}) to {tuple(logits.shape)}, but the head expects "
-            f"(1, {channels}, {size[0]}, {size[1]}). Set model.out_channels=${{head.channels}}."
+            f"the network maps {tuple(image.shape)} to {tuple(logits.shape)}, but the head expects {wanted}. Set "
+            "model.out_channels=${head.channels}."
         )
 
 

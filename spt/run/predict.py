@@ -216,7 +216,7 @@ def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tenso
     network = partial(net, batch_size=request.batch_size)
     if request.tile == "none" or frames.shape[1:] == net.frame_size:
         return network
-    if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size):
+    if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size, net.object_size):
         raise InvalidValue("tiles need images with the size of the frames, and this run cuts or scales one of them.")
     if request.tile == "auto" and not _new_diffusers(net):
         raise InvalidValue(

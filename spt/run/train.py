@@ -93,7 +93,7 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
     seed_everything(config.seed)
     check_choice(config.leaks)
     parts = build_parts(config, new)
-    trainer = build_trainer(config, folder, parts.data.input_size)
+    trainer = build_trainer(config, folder, parts.data.input_shape)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
     return Prepared(config, folder, parts, trainer, began)
 
@@ -129,7 +129,7 @@ def load_data(prepared: Prepared) -> list[str]:
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))
     log.info("Pairs: %s.", ", ".join(f"{name} {len(pairs)}" for name, pairs in data.splits.items()))
-    described = data.preparation.describe(data.source.frame_size)
+    described = data.preparation.describe(data.source.frame_size, data.object_size)
     log.info("Speckle: %s. Image: %dx%d px.", described, *data.object_size)
     return splits
 
@@ -186,7 +186,7 @@ def prepare_model(model: nn.Module, config: DictConfig) -> nn.Module:
     return model
 
 
-def build_trainer(config: DictConfig, folder: RunFolder, size: tuple[int, int]) -> Trainer:
+def build_trainer(config: DictConfig, folder: RunFolder, shape: tuple[int, int, int]) -> Trainer:
     """The configured trainer, with the configured callbacks and loggers and those that every run has.
 
     Raises:
@@ -206,7 +206,7 @@ def build_trainer(config: DictConfig, folder: RunFolder, size: tuple[int, int]) 
             folder.history,
             config.monitor.name,
             config.seed,
-            size,
+            shape,
             [build(node) for node in (config.callbacks or {}).values()],
             [build(node, save_dir=str(folder.path)) for node in (config.logger or {}).values()],
         ),

@@ -50,7 +50,7 @@ class Trained:
 
     def __repr__(self) -> str:
         height, width = self.frame_size
-        chain = self.preparation.describe(self.frame_size)
+        chain = self.preparation.describe(self.frame_size, self.object_size)
         return f"{type(self.model).__name__} of {self.folder.path}, frames of {height}x{width} px ({chain})"
 
     def __call__(self, frames: Array, batch_size: int = 16) -> Array:
@@ -91,7 +91,7 @@ class Trained:
         frames = frames.to(torch.uint8) if frames.dtype == torch.bool else frames
         speckle = frames.detach().reshape(-1, *shape[-2:]).cpu()
         if speckle.dtype.is_floating_point:
-            bad = ~(speckle.isfinite() & ((speckle >= 0) | (self.preparation.transform == "none"))).flatten(1).all(1)
+            bad = ~(speckle.isfinite() & ((speckle >= 0) | (self.preparation.negative))).flatten(1).all(1)
             if bad.any():
                 raise InvalidValue(
                     f"frames {bad.nonzero().flatten().tolist()[:5]} hold NaN, infinity or negative intensities. Mend "

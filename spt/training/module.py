@@ -49,11 +49,11 @@ class SpeckleModule(LightningModule):
         self.configured_groups: list[dict[str, Any]] = []
         self.scores = nn.ModuleDict({split: PerImageMetrics() for split in splits})
 
-    def forward(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 p q"]:
+    def forward(self, speckle: Float[Tensor, "b d h w"]) -> Float[Tensor, "b 1 p q"]:
         """Reconstruct images in [0, 1] from prepared speckles."""
         return self.head.decode(self.logits(speckle))
 
-    def logits(self, speckle: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
+    def logits(self, speckle: Float[Tensor, "b d h w"]) -> Float[Tensor, "b c p q"]:
         """The network's output, at the size of the objects."""
         return resized(self.model(speckle), self.object_size)
 

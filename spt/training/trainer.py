@@ -32,7 +32,7 @@ def trainer_arguments(
     history: Path,
     monitor: str,
     seed: int,
-    size: tuple[int, int],
+    shape: tuple[int, int, int],
     chosen: list[Callback],
     loggers: list[Logger],
 ) -> dict[str, Any]:
@@ -45,7 +45,7 @@ def trainer_arguments(
         history: the file of one row an epoch.
         monitor: the value that chooses the best epoch.
         seed: of the run.
-        size: height and width of the network's input [px].
+        shape: channels, height and width of the network's input.
         chosen: the configured callbacks.
         loggers: the configured loggers.
     """
@@ -54,7 +54,7 @@ def trainer_arguments(
     own = [EpochSeed(seed), ConfiguredSchedule(), FiniteTraining(last), Speed(), History(history)]
     saving = checkpoint_callbacks(best, last, monitor, direction(monitor))
     return {
-        "callbacks": [*own, *chosen, ModelGraph(torch.zeros(1, 1, *size)), *saving],
+        "callbacks": [*own, *chosen, ModelGraph(torch.zeros(1, *shape)), *saving],
         "logger": loggers,
         "plugins": [AtomicCheckpoints()],
         "default_root_dir": str(folder),

@@ -10,11 +10,11 @@ from torch.utils.data import DataLoader
 from spt.data.augmentation import AugmentedPairs, PhysicalAugmentation, same_scene, shifted
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.pairs import Pairs, whole
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.source import Source
 from spt.errors import InvalidValue
 
-PLAIN = Preparation(transform="none", scale="none")
+PLAIN = Amplitude(transform="none", scale="none")
 
 
 def pairs(n=6, size=(8, 12), target=(8, 12), diffusers=None, **parameters):

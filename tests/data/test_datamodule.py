@@ -8,7 +8,7 @@ from torch import nn
 
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.source import Source
 from spt.errors import InvalidValue
 
@@ -34,7 +34,7 @@ class Numbered(Source):
 
 
 def module(count=24, world=None, rank=0, **settings):
-    data = SpeckleDataModule(Numbered(count), Preparation(), **{"batch_size": 4, **settings})
+    data = SpeckleDataModule(Numbered(count), Amplitude(), **{"batch_size": 4, **settings})
     data.setup()
     if world:
         strategy = SimpleNamespace(root_device=torch.device("cpu"))
@@ -116,7 +116,7 @@ def test_batches_hold_prepared_speckles_and_their_targets():
     data = module()
     train = data.splits["train"]
     for batch in data.train_dataloader():
-        torch.testing.assert_close(batch["speckle"], Preparation()(train.speckle[batch["index"], None]))
+        torch.testing.assert_close(batch["speckle"], Amplitude()(train.speckle[batch["index"], None]))
         assert torch.equal(batch["target"], train.target[batch["index"], None])
 
 
@@ -128,7 +128,7 @@ def test_values_that_would_poison_a_run_stop_the_loader():
 
 
 def test_the_source_prepares_and_loads_once():
-    data = SpeckleDataModule(Numbered(), Preparation())
+    data = SpeckleDataModule(Numbered(), Amplitude())
     data.prepare_data()
     data.setup("fit")
     data.setup("test")
@@ -138,12 +138,12 @@ def test_the_source_prepares_and_loads_once():
 @pytest.mark.parametrize("size", [0, -1])
 def test_batch_size_below_1(size):
     with pytest.raises(ValueError, match=f"data.batch_size must be at least 1, got {size}"):
-        SpeckleDataModule(Numbered(), Preparation(), batch_size=size)
+        SpeckleDataModule(Numbered(), Amplitude(), batch_size=size)
 
 
 def test_workers_below_0():
     with pytest.raises(ValueError, match=r"data\.workers must be 0 or more, got -1"):
-        SpeckleDataModule(Numbered(), Preparation(), workers=-1)
+        SpeckleDataModule(Numbered(), Amplitude(), workers=-1)
 
 
 @pytest.mark.parametrize("missing", ["train", "val_seen"])
@@ -152,12 +152,12 @@ def test_a_split_that_training_needs(monkeypatch, missing):
     del splits[missing]
     monkeypatch.setattr(Numbered, "load", lambda self: splits)
     with pytest.raises(InvalidValue, match=f"the data have no split '{missing}', which .*; they have "):
-        SpeckleDataModule(Numbered(), Preparation()).setup()
+        SpeckleDataModule(Numbered(), Amplitude()).setup()
 
 
 def test_a_source_that_defines_nothing_else_is_no_simulation():
     with pytest.raises(InvalidValue, match="Numbered reads pairs that were recorded"):
-        SpeckleDataModule(Numbered(), Preparation(), online=True)
+        SpeckleDataModule(Numbered(), Amplitude(), online=True)
 
 
 class Remembers(LightningModule):
@@ -177,7 +177,7 @@ class Remembers(LightningModule):
 
 
 def fitted(epochs, folder, workers, resumed=None):
-    module_, data = Remembers(), SpeckleDataModule(Numbered(12), Preparation(), 4, workers)
+    module_, data = Remembers(), SpeckleDataModule(Numbered(12), Amplitude(), 4, workers)
     trainer = Trainer(
         max_epochs=epochs,
         accelerator="cpu",

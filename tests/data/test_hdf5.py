@@ -12,7 +12,7 @@ from spt.data.hdf5 import SavedSpeckles
 from spt.data.hdf5_writer import write_set
 from spt.data.objects import SparseObjects
 from spt.data.pairs import PairsDataset
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.simulated import SimulatedSpeckles
 from spt.errors import InvalidValue
 from spt.optics import Camera, RandomMatrixSetup
@@ -124,7 +124,7 @@ def test_a_set_of_tens_of_gigabytes_opens_at_once_and_gives_a_batch_in_a_small_m
             file[f"train/{name}"] = np.zeros(500_000, np.int64)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pairs = SavedSpeckles(str(path)).load()["train"]
-    data = PairsDataset(pairs, Preparation(transform="none", scale="none"))
+    data = PairsDataset(pairs, Amplitude(transform="none", scale="none"))
     batch = data.__getitems__([400_001, 3, 250_000, 499_999])
     assert batch["speckle"].mean((1, 2, 3)).tolist() == [7, 0, 0, 0]
     assert time.perf_counter() - start < 2

@@ -6,7 +6,7 @@ import torch
 from conftest import composed
 
 from spt.data.measured import MeasuredDiffusers, targets
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.errors import InvalidValue
 from spt.evaluation.linear_ridge import LinearRidge
 from spt.metrics import pcc
@@ -254,7 +254,7 @@ def test_real_frames_and_what_the_mean_image_scores(real_data):
 def test_real_speckles_are_those_of_their_objects(real_data):
     """A ridge sees through the diffusers it was fitted on and not through another: the labels are aligned."""
     splits = real(real_data, size=64, threshold=None).load()
-    ridge = LinearRidge(splits["train"], Preparation())
+    ridge = LinearRidge(splits["train"], Amplitude())
     scores = {name: pcc(torch.cat(list(ridge(pairs))), pairs.images()).mean().item() for name, pairs in splits.items()}
     mean = score_of_the_mean_image(splits)
     assert mean == pytest.approx(0.586, abs=0.002)

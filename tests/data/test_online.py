@@ -12,7 +12,7 @@ from spt.data.datamodule import SpeckleDataModule
 from spt.data.hdf5 import SavedSpeckles
 from spt.data.objects import SparseObjects
 from spt.data.online import OnlinePairs
-from spt.data.preparation import Correction, Preparation
+from spt.data.preparation import Amplitude, Correction
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import (
     Camera,
@@ -41,7 +41,7 @@ def source(cache):
 
 
 def module(source, world=1, rank=0, **settings):
-    data = SpeckleDataModule(source, Preparation(), online=True, **{"batch_size": 4, **settings})
+    data = SpeckleDataModule(source, Amplitude(), online=True, **{"batch_size": 4, **settings})
     data.setup()
     strategy = SimpleNamespace(root_device=CPU)
     data.trainer = SimpleNamespace(world_size=world, global_rank=rank, strategy=strategy)
@@ -71,7 +71,7 @@ def test_epoch_0_is_what_is_saved(source):
     """Also beside a set on disk, the same bits: one training run reads what the other simulates."""
     saved = in_memory(source.load())["train"]
     for number, (speckle, target, diffuser) in pairs(module(source)).items():
-        assert torch.equal(speckle, Preparation()(saved.speckle[number][None]))
+        assert torch.equal(speckle, Amplitude()(saved.speckle[number][None]))
         assert torch.equal(target, saved.images(number, number + 1)[0])
         assert diffuser == saved.diffuser[number]
 
@@ -115,7 +115,7 @@ def test_validation_stays_what_it_is(source):
     saved = in_memory(source.load())
     for name, loader in zip(data.validation_splits, data.val_dataloader(), strict=True):
         speckle = torch.cat([batch["speckle"] for batch in loader])
-        assert torch.equal(speckle, Preparation()(saved[name].speckle[:, None]))
+        assert torch.equal(speckle, Amplitude()(saved[name].speckle[:, None]))
 
 
 def test_two_ranks_share_an_epoch(source):
@@ -150,12 +150,12 @@ def test_a_camera_with_larger_pixels(source):
 
 def test_fixed_diffusers_cannot_be_drawn_fresh(source):
     with pytest.raises(ValueError, match=r"train_diffusers = 3 fixes them. Set data.source.train_diffusers=null"):
-        SpeckleDataModule(replace(source, train_diffusers=3), Preparation(), online=True)
+        SpeckleDataModule(replace(source, train_diffusers=3), Amplitude(), online=True)
 
 
 def test_a_set_on_disk_cannot_be_drawn_fresh():
     with pytest.raises(ValueError, match="SavedSpeckles reads pairs that were recorded"):
-        SpeckleDataModule(SavedSpeckles("a.h5"), Preparation(), online=True)
+        SpeckleDataModule(SavedSpeckles("a.h5"), Amplitude(), online=True)
 
 
 @pytest.mark.gpu
@@ -165,7 +165,7 @@ def test_every_physics_is_the_same_in_any_batch_on_a_gpu(source, name):
     gpu = torch.device("cuda")
     one = replace(source, setup=SETUPS[name], device="cuda")
     train = in_memory(one.load())["train"]
-    dataset = OnlinePairs(one, train, Preparation("none", "none"), gpu)
+    dataset = OnlinePairs(one, train, Amplitude("none", "none"), gpu)
     whole = dataset.__getitems__(list(range(20)))["speckle"]
     assert whole.device.type == "cuda"
     assert torch.equal(whole.cpu()[:, 0].byte(), train.speckle)
@@ -178,8 +178,8 @@ def test_what_a_preparation_found_in_the_training_frames_goes_to_the_gpu(source)
     """Background and scale of the set are tensors of the CPU; frames that are simulated on a GPU stay there."""
     one = replace(source, device="cuda")
     train = in_memory(one.load())["train"]
-    preparation = Preparation("none", "set", correction=Correction(background="mean"))
-    preparation.fit(train.speckle)
+    preparation = Amplitude("none", "set", correction=Correction(background="mean"))
+    preparation.fit(train.speckle, (16, 16))
     batch = OnlinePairs(one, train, preparation, torch.device("cuda")).__getitems__([0, 1, 2])
     assert batch["speckle"].device.type == "cuda"
     assert torch.allclose(batch["speckle"].cpu(), preparation(train.speckle[:3, None]), atol=1e-4)

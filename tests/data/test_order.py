@@ -12,12 +12,12 @@ from spt.data.files import open_folder
 from spt.data.hdf5 import FORMAT, VERSION, SavedSpeckles
 from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.source import Source
 from spt.errors import InvalidValue
 
 COUNTS = {"train": 10, "val_seen": 4}
-PLAIN = Preparation(transform="none", scale="none")
+PLAIN = Amplitude(transform="none", scale="none")
 
 
 def speckle(split, k):

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs, PairsDataset
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 
 
 def pairs(n=4, h=6, w=5, **changed):
@@ -15,7 +15,7 @@ def pairs(n=4, h=6, w=5, **changed):
 
 
 def batch(data, preparation=None):
-    dataset = PairsDataset(data, preparation or Preparation())
+    dataset = PairsDataset(data, preparation or Amplitude())
     return dataset.__getitems__(list(range(len(dataset))))
 
 
@@ -53,7 +53,7 @@ def test_every_pair_has_an_object():
 
 
 def test_numbers_go_on_over_the_epochs():
-    dataset = PairsDataset(pairs(3), Preparation())
+    dataset = PairsDataset(pairs(3), Amplitude())
     assert dataset.__getitems__([4, 6])["index"].tolist() == [1, 0]
 
 
@@ -77,8 +77,8 @@ def test_images_of_a_range():
 def test_samples_are_prepared_and_keep_their_number_and_diffuser():
     data = pairs(3)
     together = batch(data)
-    assert len(PairsDataset(data, Preparation())) == len(data) == 3
-    torch.testing.assert_close(together["speckle"], Preparation()(data.speckle[:, None]))
+    assert len(PairsDataset(data, Amplitude())) == len(data) == 3
+    torch.testing.assert_close(together["speckle"], Amplitude()(data.speckle[:, None]))
     assert torch.equal(together["target"], data.target[:, None])
     assert together["index"].tolist() == [0, 1, 2]
     assert together["diffuser"].tolist() == [10, 11, 12]
@@ -87,7 +87,7 @@ def test_samples_are_prepared_and_keep_their_number_and_diffuser():
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.uint16, torch.int32, torch.float64])
 def test_any_real_type_of_speckle(dtype):
     levels = torch.randint(0, 255, (3, 6, 5))
-    together = batch(pairs(3, speckle=levels.to(dtype)), Preparation("none", scale="none"))
+    together = batch(pairs(3, speckle=levels.to(dtype)), Amplitude("none", scale="none"))
     assert together["speckle"].dtype == torch.float32
     assert torch.equal(together["speckle"], levels[:, None].float())
 
@@ -96,14 +96,14 @@ def test_any_real_type_of_speckle(dtype):
 def test_a_poisonous_speckle_is_named_by_its_number(value):
     speckle = torch.rand(4, 6, 5)
     speckle[1, 2, 3] = speckle[3, 0, 0] = value
-    dataset = PairsDataset(pairs(speckle=speckle), Preparation())
+    dataset = PairsDataset(pairs(speckle=speckle), Amplitude())
     with pytest.raises(ValueError, match=r"speckle of val_seen pair 3, val_seen pair 1 holds NaN.*transform=sqrt"):
         dataset.__getitems__([0, 3, 1, 2])
     dataset.__getitems__([0, 2])
 
 
 def test_negative_intensities_pass_where_no_root_is_taken():
-    batch(pairs(speckle=torch.randn(4, 6, 5)), Preparation("none"))
+    batch(pairs(speckle=torch.randn(4, 6, 5)), Amplitude("none"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1.001, -0.001, float("inf")])

@@ -9,7 +9,7 @@ from simulated_sources import SOURCE, THIN
 
 from spt.data.objects import GLYPHS, FaceObjects, SparseObjects, StoredObjects, draw_glyph, draw_object
 from spt.data.pairs import PairsDataset
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.simulated import SimulatedSpeckles
 from spt.data.streams import stream
 from spt.metrics import pcc
@@ -187,7 +187,7 @@ def test_a_fine_camera_keeps_its_levels(splits, tmp_path):
     assert 255 < pairs.speckle.int().max() <= 4095
     coarse = splits["train"].speckle.float() / 255
     torch.testing.assert_close(pairs.speckle.float() / 4095, coarse, rtol=0, atol=0.51 / 255 + 0.51 / 4095)
-    dataset = PairsDataset(pairs, Preparation())
+    dataset = PairsDataset(pairs, Amplitude())
     assert dataset.__getitems__([0, 1, 2])["speckle"].shape == (3, 1, 32, 32)
 
 

@@ -7,7 +7,7 @@ import torch
 
 from spt.data.leaks import check_leaks
 from spt.data.pairs import Pairs
-from spt.data.preparation import Correction, Preparation
+from spt.data.preparation import Amplitude, Correction
 from spt.data.unusable import refuse_unusable
 
 FRAMES = 0.1 + 0.8 * torch.rand(6, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -15,7 +15,7 @@ FRAMES = 0.1 + 0.8 * torch.rand(6, 8, 8, generator=torch.Generator().manual_seed
 
 def look(speckle=FRAMES, target=FRAMES, preparation=None, start=0):
     pairs = Pairs("train", FRAMES.repeat(2, 1, 1), FRAMES.repeat(2, 1, 1), torch.zeros(12, dtype=torch.long))
-    refuse_unusable(pairs, start, speckle, target, preparation or Preparation())
+    refuse_unusable(pairs, start, speckle, target, preparation or Amplitude())
 
 
 def changed(index, value):
@@ -57,8 +57,8 @@ def test_negative_values_where_the_preparation_makes_nan_of_them():
 
 
 def test_negative_values_where_it_does_not():
-    look(changed((5, 0, 0), -1.0), preparation=Preparation(correction=Correction(background=0)))
-    look(changed((5, 0, 0), -1.0), preparation=Preparation(transform="none"))
+    look(changed((5, 0, 0), -1.0), preparation=Amplitude(correction=Correction(background=0)))
+    look(changed((5, 0, 0), -1.0), preparation=Amplitude(transform="none"))
 
 
 @pytest.mark.parametrize("value", [float("nan"), 1.5, -0.5])
@@ -75,4 +75,4 @@ def test_the_leak_check_shows_every_pair_of_every_split(split):
     }
     splits[split].speckle[4] = 1.0
     with pytest.raises(ValueError, match=f"speckle of {split} pair 4 is constant"):
-        check_leaks(splits, look=partial(refuse_unusable, preparation=Preparation()))
+        check_leaks(splits, look=partial(refuse_unusable, preparation=Amplitude()))

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation import baseline_scores
 from spt.evaluation.baseline_scores import score_baselines, score_images
 from spt.evaluation.baselines import BASELINES, MeanImage
 from spt.metrics import METRICS, per_image
 
-PREPARATION = Preparation()
+PREPARATION = Amplitude()
 
 
 def pairs(n, name="train"):
@@ -115,7 +115,7 @@ def changed(train, split, preparation, most):
             arrays[images][0, 0, 0] ^= 1
             new = Pairs(original.name, *arrays.values(), original.diffuser)
             yield f"{images} of {original.name}", (new, split) if index == 0 else (train, new), preparation, most
-    yield "preparation", (train, split), Preparation(scale="maximum"), most
+    yield "preparation", (train, split), Amplitude(scale="maximum"), most
     yield "pairs", (train, split), preparation, 5
 
 

@@ -4,7 +4,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation import baselines
 from spt.evaluation.baselines import (
     BASELINES,
@@ -17,7 +17,7 @@ from spt.evaluation.baselines import (
     gaussian_blur,
 )
 
-PLAIN = Preparation("none", scale="none")
+PLAIN = Amplitude("none", scale="none")
 
 
 def pairs(n=12, h=16, w=13, speckle=None):
@@ -35,7 +35,7 @@ def test_every_baseline_gives_images_block_by_block(monkeypatch):
     monkeypatch.setattr(baselines, "PIXELS", 2 * 16 * 13)
     train, split = pairs(), pairs(5)
     for name, fit in BASELINES.items():
-        pred = images(fit(train, Preparation()), split)
+        pred = images(fit(train, Amplitude()), split)
         assert pred.shape == (5, 1, 16, 13), name
         assert pred.dtype == torch.float32
         assert ((pred >= 0) & (pred <= 1)).all(), name
@@ -55,7 +55,7 @@ def test_mean_image_is_that_of_the_training_set():
 
 def test_nearest_neighbour_of_a_training_speckle_is_its_own_target():
     train = pairs(20)
-    nearest = NearestNeighbour(train, Preparation())
+    nearest = NearestNeighbour(train, Amplitude())
     order = [3, 3, 19, *range(20)]
     noisy = train.speckle[order].float() + 10 * torch.rand(23, 16, 13)
     assert torch.equal(images(nearest, pairs(23, speckle=noisy)), train.images()[order])

@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation import linear_ridge, prepared_rows
 from spt.evaluation.linear_ridge import STRENGTHS, LinearRidge
 from spt.metrics import pcc
 
-PLAIN = Preparation("none", scale="none")
+PLAIN = Amplitude("none", scale="none")
 
 
 def split(speckle, target):
@@ -77,10 +77,10 @@ def test_ridge_on_stored_bytes_and_in_small_blocks_equals_the_closed_form(monkey
     speckle = torch.randint(0, 256, (80, 12, 12), dtype=torch.uint8)
     target = (torch.nn.functional.avg_pool2d(speckle.float(), 3, 1, 1)).round().byte()
     train, new = split(speckle[:70], target[:70]), split(speckle[70:], target[70:])
-    ridge = LinearRidge(train, Preparation())
+    ridge = LinearRidge(train, Amplitude())
     blocks = list(ridge(new))
     assert [len(block) for block in blocks] == [4, 4, 2]
-    expected = primal(train, new, ridge.strength, Preparation())
+    expected = primal(train, new, ridge.strength, Amplitude())
     difference = pcc(torch.cat(blocks).double(), new.images().double()) - pcc(expected, new.images().double())
     assert difference.abs().max() < 1e-6
 

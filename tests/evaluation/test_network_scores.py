@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation.network_scores import best_median_worst, score_network
 from spt.evaluation.predict import Predictor
 from spt.heads import BinaryHead, GreyLevelsHead
 from spt.metrics import METRICS, per_image, reliability, top_k_accuracy
 
-PLAIN = Preparation("none", scale="none")
+PLAIN = Amplitude("none", scale="none")
 
 
 class Nearest(nn.Module):
@@ -94,5 +94,5 @@ def test_a_head_metric_of_an_image_that_is_not_finite_is_null_too(pairs):
 
 def test_a_frame_that_cannot_be_prepared_is_told_from_a_broken_network(pairs):
     pairs.speckle[5, 1, 1] = -1.0
-    result = score_network(Predictor(nn.Identity(), BinaryHead(), Preparation(), 4), pairs, "net", 10)
+    result = score_network(Predictor(nn.Identity(), BinaryHead(), Amplitude(), 4), pairs, "net", 10)
     assert result.fault.startswith("val_seen: the speckle of image 5 holds NaN or infinity after preparation")

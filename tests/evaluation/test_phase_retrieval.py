@@ -7,12 +7,12 @@ from scipy.signal import correlate2d
 
 from spt.data.objects import SparseObjects
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation import phase_retrieval
 from spt.evaluation.phase_retrieval import PhaseRetrieval, autocorrelation, placed, reach_of, retrieved, spectrum
 from spt.metrics import pcc
 
-WHITE = Preparation("none", scale="none")
+WHITE = Amplitude("none", scale="none")
 
 
 def corner():

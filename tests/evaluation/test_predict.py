@@ -3,11 +3,11 @@ import torch
 from torch import nn
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation.predict import Predictor
 from spt.heads import BinaryHead
 
-PLAIN = Preparation("none", scale="none")
+PLAIN = Amplitude("none", scale="none")
 
 
 class Scale(nn.Module):
@@ -38,8 +38,8 @@ def test_order_is_kept_and_batches_do_not_show(pairs, batch_size):
 
 def test_speckles_are_prepared_as_for_training(pairs):
     network = Scale()
-    Predictor(network, BinaryHead(), Preparation())(pairs.speckle)
-    torch.testing.assert_close(network.seen[0], Preparation()(pairs.speckle[:, None]))
+    Predictor(network, BinaryHead(), Amplitude())(pairs.speckle)
+    torch.testing.assert_close(network.seen[0], Amplitude()(pairs.speckle[:, None]))
 
 
 def test_the_context_decides_the_precision(pairs):

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation import prepared_rows
 from spt.evaluation.prepared_rows import PreparedRows, mean_of, parts, products
 
 
 def rows(n, h=6, w=7):
     frames = torch.randint(0, 256, (n, h, w), dtype=torch.uint8)
-    return PreparedRows(frames, lambda x: Preparation()(x).flatten(1)), Preparation()(frames).flatten(1)
+    return PreparedRows(frames, lambda x: Amplitude()(x).flatten(1)), Amplitude()(frames).flatten(1)
 
 
 @pytest.mark.parametrize("blocks", [(2**27, 2**24, 2**21, 8192), (5 * 42, 3 * 42, 2 * 42, 10)], ids=["one", "many"])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.errors import InvalidValue
 from spt.evaluation import scoring
 from spt.evaluation.baselines import BASELINES
@@ -47,7 +47,7 @@ def undrawn(monkeypatch):
 
 
 def predictor():
-    return Predictor(Network(), BinaryHead(), Preparation("none", scale="none"), 2)
+    return Predictor(Network(), BinaryHead(), Amplitude("none", scale="none"), 2)
 
 
 def test_scores_table_and_pictures_are_written(splits, files, capsys):
@@ -70,7 +70,7 @@ def test_a_head_without_probabilities_has_no_reliability_diagram(splits, files):
         def forward(self, speckle):
             return speckle.expand(-1, 4, -1, -1)
 
-    predictor = Predictor(Levels(), GreyLevelsHead(4), Preparation(), 2)
+    predictor = Predictor(Levels(), GreyLevelsHead(4), Amplitude(), 2)
     evaluate(predictor, splits, files, RUN, baseline_pairs=0)
     assert {p.name for p in files.figures.iterdir()} == {"val_seen.png", "val_unseen.png"}
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.errors import InvalidValue
 from spt.heads import BinaryHead, TwoClassHead
 from spt.models import SpTUNet
@@ -17,7 +17,7 @@ READ = {name: read for name, (_, read) in FORMS.items()}
 
 
 def reconstruction(model: nn.Module | None = None) -> Reconstruction:
-    return Reconstruction(model or SpTUNet(width=4), BinaryHead(), Preparation()).eval()
+    return Reconstruction(model or SpTUNet(width=4), BinaryHead(), Amplitude()).eval()
 
 
 class OneLayer(nn.Module):
@@ -39,7 +39,7 @@ class Undecided(OneLayer):
 
 
 def test_reconstruction_is_preparation_network_head():
-    model, head, prepare = OneLayer(2), TwoClassHead(), Preparation("none", "maximum")
+    model, head, prepare = OneLayer(2), TwoClassHead(), Amplitude("none", "maximum")
     speckle = 100 * torch.rand(2, 1, 8, 8)
     expected = model(speckle / speckle.amax((-2, -1), keepdim=True)).softmax(1)[:, :1]
     torch.testing.assert_close(Reconstruction(model, head, prepare)(speckle), expected)

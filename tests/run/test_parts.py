@@ -20,13 +20,13 @@ from spt.training.module import SpeckleModule
 
 def test_a_network_whose_logits_do_not_fit_the_head_is_refused():
     with pytest.raises(ValueError, match=r"to \(1, 2, 16, 16\), but the head expects \(1, 1, 16, 16\)"):
-        check_model(torch.nn.Conv2d(1, 2, 1), (16, 16), 1)
+        check_model(torch.nn.Conv2d(1, 2, 1), (1, 16, 16), 1)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_check_leaves_the_network_as_it_was(training: bool):
     model = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).train(training)
-    check_model(model, (16, 16), 1)
+    check_model(model, (1, 16, 16), 1)
     assert model.training == model[1].training == training
     assert model[1].num_batches_tracked == 0
     assert all(p.grad is None for p in model.parameters())
@@ -44,8 +44,8 @@ def test_a_batch_of_one_is_tried_in_training_mode():
     """At 32 px the deepest map of resnet18 is one pixel: BatchNorm has one value a channel."""
     model = build(composed("model=timm_unet").model)
     with pytest.raises(InvalidValue, match=r"BatchNorm cannot train on one value\. Set data\.batch_size to 2 or more"):
-        check_model(model, (32, 32), 1, batch_size=1)
-    check_model(model, (32, 32), 1, batch_size=2)
+        check_model(model, (1, 32, 32), 1, batch_size=1)
+    check_model(model, (1, 32, 32), 1, batch_size=2)
 
 
 # Every network with every loss ----------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str
     narrow = [f"model.width={width}"] if "width" in composed(f"model={name}").model else []
     cfg = composed(f"model={name}", f"head={head}", *narrow)
     model, read = build(cfg.model), build(cfg.head)
-    check_model(model, (32, 32), read.channels)
+    check_model(model, (1, 32, 32), read.channels)
     initial = copy.deepcopy(model.state_dict())
     speckle, image = torch.randn(2, 1, 32, 32), (torch.rand(2, 1, 32, 32) > 0.9).float()
     assert losses_of(head)

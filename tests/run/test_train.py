@@ -20,6 +20,7 @@ from spt.metrics import METRICS, pcc
 from spt.run import train as verb
 from spt.run.building import build
 from spt.run.command import Interrupted
+from spt.run.export import Reconstruction, export
 from spt.run.folder import RunFolder
 from spt.run.train import prepare, prepare_model, resume, train
 from spt.run.trained import open_trained
@@ -366,3 +367,35 @@ def test_trains_on_a_gpu_in_bf16(tmp_path: Path):
     ran = json.loads(folder.metrics.read_text())["run"]
     assert ran["device"] == f"1 x {torch.cuda.get_device_name()}"
     assert ran["precision"] == "bf16-mixed"
+
+
+@pytest.mark.parametrize("kind", ["spectra", "autocorrelation"])
+def test_a_network_on_spectra_from_training_to_new_frames(tmp_path: Path, kind: str):
+    """Frames of 64 px become ten channels of 32 px; images have the objects' 28 px, once loaded and exported too."""
+    generator = torch.Generator().manual_seed(0)
+    with h5py.File(tmp_path / "lab.h5", "w") as file:
+        file.attrs.update(format="spt speckle set", version=1, complete=True, splits=["train", "val_seen"])
+        for split, count in (("train", 16), ("val_seen", 8)):
+            file[f"{split}/speckle"] = (0.2 + torch.rand(count, 64, 64, generator=generator)).numpy()
+            file[f"{split}/target"] = (torch.rand(count, 28, 28, generator=generator) > 0.7).float().numpy()
+            file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
+    chosen = ["data=hdf5", f"preparation@data.preparation={kind}", "model.width=4", "loss=bce_dice", "trainer=cpu"]
+    own = ["trainer.precision=32-true", "trainer.max_epochs=1", f"data.source.path={tmp_path / 'lab.h5'}"]
+    folder = RunFolder(tmp_path / "run")
+    cfg = composed(*chosen, *own, f"cache={tmp_path}")
+    folder.config.parent.mkdir(parents=True)
+    OmegaConf.save(cfg, folder.config)
+    train(cfg, folder)
+    final = json.loads(folder.metrics.read_text())
+    assert set(final["baselines"]["val_seen"]) == {*BASELINES}
+    trained = open_trained(folder.path)
+    data = build(cfg.data)
+    data.setup()
+    pairs = data.splits["val_seen"]
+    images = trained(pairs.speckle[:])
+    assert images.shape == (8, 28, 28)
+    assert pcc(images[:, None], pairs.images()).mean().item() == pytest.approx(
+        final["val_seen"]["pcc"]["mean"], abs=1e-5
+    )
+    whole = Reconstruction(trained.model, trained.head, trained.preparation, trained.object_size).eval()
+    assert export(whole, (64, 64), tmp_path / "net.pt2", "torch_export") < 1e-4

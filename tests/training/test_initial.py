@@ -9,7 +9,7 @@ import torch
 from conftest import ROOT, composed
 from torch import nn
 
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.heads import BinaryHead, Head, TwoClassHead
 from spt.models import SACNN, SpTUNet
 from spt.run.building import build
@@ -234,8 +234,8 @@ def test_a_prior_that_is_no_number_is_refused(share: str):
 
 
 def test_weights_trained_on_frames_prepared_otherwise_are_refused_with_the_settings(tmp_path: Path):
-    theirs = Preparation("none", "maximum")
+    theirs = Amplitude("none", "maximum")
     path = saved(tmp_path / "keras.ckpt", {"state_dict": converted(network()), "preparation": theirs.settings()})
     with pytest.raises(ValueError, match=r"Set data\.preparation\.transform=none data\.preparation\.scale=maximum\.$"):
-        load_weights(network(), path, Preparation())
+        load_weights(network(), path, Amplitude())
     load_weights(network(), path, theirs)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import composed
 
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.heads import BinaryHead
 from spt.losses import DiceLoss
 from spt.metrics import METRICS, pcc
@@ -23,7 +23,7 @@ def module(**model: int) -> SpeckleModule:
         build(cfg.scheduler),
         ["val_seen"],
         (16, 16),
-        {"preparation": Preparation("none", "maximum").settings(), "frame_size": [16, 16]},
+        {"preparation": Amplitude("none", "maximum").settings(), "frame_size": [16, 16]},
     )
 
 
@@ -83,7 +83,7 @@ def test_validation_collects_what_the_head_reads_from_the_logits():
 def test_a_checkpoint_says_what_speckles_the_network_was_trained_on():
     checkpoint: dict[str, object] = {}
     module().on_save_checkpoint(checkpoint)
-    assert checkpoint == {"preparation": Preparation("none", "maximum").settings(), "frame_size": [16, 16]}
+    assert checkpoint == {"preparation": Amplitude("none", "maximum").settings(), "frame_size": [16, 16]}
 
 
 def test_logits_are_brought_to_the_size_of_the_objects():

@@ -75,7 +75,9 @@ def check_cache(cache: str) -> None:
         raise InvalidValue(f"data.cache must be one of {', '.join(get_args(Cache))}, got {cache!r}.")
 
 
-def kept(splits: Mapping[str, Pairs], cache: str, folder: Path) -> dict[str, Pairs]:
+def kept(
+    splits: Mapping[str, Pairs], cache: str, folder: Path, doing: str = "Reading the images", slow: int = SLOW
+) -> dict[str, Pairs]:
     """The same pairs, those of files kept as ``data.cache`` says; pairs that are in memory stay there.
 
     Args:
@@ -83,6 +85,8 @@ def kept(splits: Mapping[str, Pairs], cache: str, folder: Path) -> dict[str, Pai
         cache: ``auto`` (memory, where the images take up to a quarter of what is free, else ``none``), ``memory``,
             ``disk`` or ``none``.
         folder: of the files of ``disk``.
+        doing: what the progress bar says.
+        slow: bytes from which there is one.
     Raises:
         InvalidValue: if the images do not fit, or one of them cannot be read.
         OSError: if the folder cannot be written.
@@ -96,8 +100,8 @@ def kept(splits: Mapping[str, Pairs], cache: str, folder: Path) -> dict[str, Pai
     chosen = _chosen(cache, size)
     if chosen == "none":
         return dict(splits)
-    with Progress(transient=True, disable=size < SLOW) as progress:
-        advance = partial(progress.advance, progress.add_task("Reading the images", total=size))
+    with Progress(transient=True, disable=size < slow) as progress:
+        advance = partial(progress.advance, progress.add_task(doing, total=size))
 
         def keep(images: Tensor | Frames) -> Tensor | Frames:
             if isinstance(images, Tensor):

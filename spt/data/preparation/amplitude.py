@@ -1,28 +1,26 @@
-"""From a recorded frame to the network's input: one image of amplitudes or intensities."""
+"""One channel: the frame's amplitudes or intensities, brought to one scale."""
 
-import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 from spt.data.files.frames import Frames
-from spt.data.preparation.correction import FRAMES, Correction, mean_frame
+from spt.data.preparation.base import Preparation
+from spt.data.preparation.correction import FRAMES, Correction
 from spt.data.preparation.geometry import Geometry, Size
 from spt.data.preparation.target import TargetPreparation
 from spt.data.readers import evenly
 from spt.errors import InvalidValue
 
-log = logging.getLogger(__name__)
-
 Transform = Literal["sqrt", "log", "none"]
 Scale = Literal["standardize", "maximum", "set", "none"]
 
 
-class Preparation(nn.Module):
+class Amplitude(Preparation):
     """Correct a frame, cut it, compress its intensities, bring it to one scale, clip it: in this order.
 
     Args:
@@ -50,7 +48,7 @@ class Preparation(nn.Module):
         geometry: Geometry | None = None,
         target: TargetPreparation | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(correction, geometry, target)
         if transform not in get_args(Transform):
             raise InvalidValue(f"data.preparation.transform must be one of {get_args(Transform)}, got {transform!r}.")
         if scale not in get_args(Scale):
@@ -58,38 +56,26 @@ class Preparation(nn.Module):
         if clip is not None and not (len(clip) == 2 and clip[0] < clip[1]):
             raise InvalidValue(f"data.preparation.clip must be [low, high] with low < high, got {list(clip)}.")
         self.transform, self.scale, self.clip = transform, scale, None if clip is None else tuple(clip)
-        self.correction = correction or Correction()
-        self.geometry, self.target = geometry or Geometry(), target or TargetPreparation()
+        self.negative = transform == "none"
         self.register_buffer("level", None)
         self.register_buffer("spread", None)
 
-    def settings(self) -> dict[str, Any]:
-        """Every value that was set, as plain numbers and text."""
-        return {
-            "transform": self.transform,
-            "scale": self.scale,
-            "clip": None if self.clip is None else list(self.clip),
-            "correction": self.correction.settings,
-            "geometry": _plain(self.geometry, ("crop", "binning", "size")),
-            "target": _plain(self.target, ("rotate", "flip", "crop", "size", "threshold", "levels")),
-        }
+    def own_settings(self) -> dict[str, Any]:
+        """Transform, scale and clip."""
+        clip = None if self.clip is None else list(self.clip)
+        return {"transform": self.transform, "scale": self.scale, "clip": clip}
 
-    def input_size(self, frame: Size) -> Size:
-        """Height and width of the network's input for frames of this size [px].
-
-        Raises:
-            InvalidValue: if the frames do not fit the geometry.
-        """
+    def input_size(self, frame: Size, image: Size) -> Size:
+        """That of the cut frame."""
         return self.geometry.result(frame)
 
-    def fit(self, frames: Tensor | Frames) -> None:
-        """Find what training frames or files decide: background, illumination, the scale of the set.
+    def fit(self, frames: Tensor | Frames, image: Size) -> None:
+        """Find background, illumination and the scale of the set.
 
         Raises:
-            UserError: if a file cannot be used.
+            InvalidValue: if the training frames are constant and ``scale`` is ``set``.
         """
-        if self.correction.needs_fit:
-            self.correction.fit(mean_frame(frames), _open)
+        super().fit(frames, image)
         if self.scale == "set":
             numbers = evenly(len(frames), FRAMES)
             moments = torch.stack([_moments(self._compressed(frames[k : k + 1])) for k in numbers]).mean(0)
@@ -98,18 +84,9 @@ class Preparation(nn.Module):
             if not self.spread > 0:
                 raise InvalidValue("the training frames are constant. Check the speckles.")
 
-    def load_fitted(self, state: Mapping[str, Tensor]) -> None:
-        """Take what training found, as ``state_dict`` gave it; the training frames are not needed."""
-        for name, value in state.items():
-            owner, _, buffer = name.rpartition(".")
-            setattr(self.get_submodule(owner), buffer, value)
-
-    def describe(self, frame: Size) -> str:
-        """The chain with its sizes, for the log."""
-        steps = [f"{name} {size[0]}x{size[1]}" for name, size in self.geometry.steps(frame)]
-        corrected = [name for name, value in self.correction.settings.items() if value is not None]
-        clip = [] if self.clip is None else [f"clip {list(self.clip)}"]
-        return " -> ".join([steps[0], *corrected, *steps[1:], self.transform, self.scale, *clip])
+    def steps(self, frame: Size, image: Size) -> list[str]:
+        """Transform, scale and clip."""
+        return [self.transform, self.scale, *([] if self.clip is None else [f"clip {list(self.clip)}"])]
 
     def forward(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
         """Prepare one frame or many; a constant frame becomes zeros, a dark one stays dark."""
@@ -131,10 +108,6 @@ class Preparation(nn.Module):
             x = (x / std).masked_fill(std <= 1e-6 * mean.abs(), 0)
         return x if self.clip is None else x.clamp(*self.clip)
 
-    def light(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
-        """The corrected intensities on the grid of the network's input."""
-        return self.geometry(self.correction(speckle.float()))
-
     def _compressed(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
         x = self.light(speckle)
         return x.sqrt() if self.transform == "sqrt" else x.log1p() if self.transform == "log" else x
@@ -143,14 +116,3 @@ class Preparation(nn.Module):
 def _moments(x: Float[Tensor, "*b h w"]) -> Float[Tensor, " 2"]:
     x = x.double()
     return torch.stack([x.mean(), x.square().mean()])
-
-
-def _plain(part: object, names: tuple[str, ...]) -> dict[str, Any]:
-    values = {name: getattr(part, name) for name in names}
-    return {name: list(v) if isinstance(v, list | tuple) else v for name, v in values.items()}
-
-
-def _open(name: str) -> Frames:
-    from spt.data.files import open_frames, split_key
-
-    return open_frames(*split_key(name))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spt.data.preparation import Correction, Geometry, Preparation
+from spt.data.preparation import Amplitude, Correction, Geometry
 from spt.data.preparation.correction import mean_frame, without_hot_pixels
 
 
@@ -73,8 +73,8 @@ def test_values_out_of_range(settings, message):
 
 def test_the_scale_of_the_set_keeps_bright_and_dim_apart():
     frames = torch.stack([torch.rand(8, 8), 10 * torch.rand(8, 8)])
-    preparation = Preparation("none", "set")
-    preparation.fit(frames)
+    preparation = Amplitude("none", "set")
+    preparation.fit(frames, (8, 8))
     prepared = preparation(frames)
     assert prepared.mean().abs() < 1e-5
     assert abs(prepared.std(correction=0) - 1) < 1e-4
@@ -83,9 +83,9 @@ def test_the_scale_of_the_set_keeps_bright_and_dim_apart():
 
 def test_what_was_fitted_travels_without_the_frames():
     frames = 50 * torch.rand(8, 16, 16)
-    fitted = Preparation("log", "set", [-1.0, 2.0], Correction("mean", None, "envelope"), Geometry(crop=[8, 8]))
-    fitted.fit(frames)
-    other = Preparation("log", "set", [-1.0, 2.0], Correction("mean", None, "envelope"), Geometry(crop=[8, 8]))
+    fitted = Amplitude("log", "set", [-1.0, 2.0], Correction("mean", None, "envelope"), Geometry(crop=[8, 8]))
+    fitted.fit(frames, (16, 16))
+    other = Amplitude("log", "set", [-1.0, 2.0], Correction("mean", None, "envelope"), Geometry(crop=[8, 8]))
     other.load_fitted(fitted.state_dict())
     assert torch.equal(fitted(frames), other(frames))
     assert other(frames).min() >= -1
@@ -94,12 +94,12 @@ def test_what_was_fitted_travels_without_the_frames():
 
 def test_a_set_scale_that_was_not_fitted_is_a_fault_of_the_code():
     with pytest.raises(RuntimeError, match="fit"):
-        Preparation(scale="set")(torch.rand(1, 4, 4))
+        Amplitude(scale="set")(torch.rand(1, 4, 4))
 
 
 def test_the_chain_in_words():
-    preparation = Preparation(correction=Correction(background=3), geometry=Geometry(crop=[480, 480], binning=2))
-    assert preparation.describe((512, 640)) == (
+    preparation = Amplitude(correction=Correction(background=3), geometry=Geometry(crop=[480, 480], binning=2))
+    assert preparation.describe((512, 640), (64, 80)) == (
         "frame 512x640 -> background -> crop 480x480 -> binning 2 240x240 -> sqrt -> standardize"
     )
 

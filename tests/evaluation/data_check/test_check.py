@@ -9,7 +9,7 @@ from PIL import Image as Picture
 from recordings import SIDE, folder, image, write, write_pairs
 
 from spt.data.files import FileSettings
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.data.recorded.arrays import ArrayPairs
 from spt.errors import InvalidValue, MissingFile
 from spt.evaluation.data_check.check import Wanted, check_frames, check_pairs
@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def check(root: Path, wanted: Wanted = ALL, **settings: object) -> bool:
-    return check_pairs(folder(root, **settings), Preparation(), wanted)
+    return check_pairs(folder(root, **settings), Amplitude(), wanted)
 
 
 def truncated(path: Path) -> None:
@@ -130,7 +130,7 @@ def test_arrays_of_unequal_length_are_listed_and_their_images_read(tmp_path, cap
     spoiled[4] = 3
     np.save(tmp_path / "x.npy", spoiled)
     arrays = [{"train": f"{name}.npy", "val": f"{name}v.npy"} for name in "xy"]
-    assert check_pairs(ArrayPairs(str(tmp_path), *arrays), Preparation(), ALL)
+    assert check_pairs(ArrayPairs(str(tmp_path), *arrays), Amplitude(), ALL)
     out = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "12 speckles, but y.npy: 11 targets" in out
     assert "3 speckles, but yv.npy: 4 targets" in out
@@ -173,7 +173,7 @@ def test_single_images_of_arrays_are_listed_and_left_out(tmp_path, capsys):
     np.save(tmp_path / "y.npy", np.stack([image(k) for k in range(12)]))
     source = ArrayPairs(str(tmp_path), "x.npy", "y.npy")
     listed = tmp_path / "bad.txt"
-    assert check_pairs(source, Preparation(), Wanted(0.5, out=str(listed)))
+    assert check_pairs(source, Amplitude(), Wanted(0.5, out=str(listed)))
     out = capsys.readouterr().out
     assert "x.npy, image 3 " in out
     assert "NaN or infinite" in out
@@ -181,7 +181,7 @@ def test_single_images_of_arrays_are_listed_and_left_out(tmp_path, capsys):
     assert "negative" in out
     skipping = ArrayPairs(str(tmp_path), "x.npy", "y.npy", skip=str(listed))
     assert [row.speckle.row for row in skipping.table.rows] == [0, 1, 2, 4, 6, 7, 8, 9, 10, 11]
-    assert not check_pairs(skipping, Preparation(), ALL)
+    assert not check_pairs(skipping, Amplitude(), ALL)
     assert "2 pairs" in capsys.readouterr().out
 
 

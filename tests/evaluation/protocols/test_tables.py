@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude
 from spt.evaluation.baseline_scores import score_baselines
 from spt.evaluation.baselines import BASELINES
 from spt.evaluation.network_scores import score_network
@@ -20,7 +20,7 @@ from spt.evaluation.protocols.scored import Scoring, score_plan
 from spt.evaluation.protocols.tables import as_json, as_markdown, sentences, show, write_csv
 from spt.heads import BinaryHead
 
-PREPARATION = Preparation("none", scale="none")
+PREPARATION = Amplitude("none", scale="none")
 PREDICTOR = Predictor(nn.Identity(), BinaryHead(), PREPARATION, 4)
 
 

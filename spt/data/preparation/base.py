@@ -1,0 +1,117 @@
+"""What every preparation does: correct and cut a frame, turn it into the network's input; and prepare the objects."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from spt.data.files.frames import Frames
+from spt.data.preparation.correction import Correction, mean_frame
+from spt.data.preparation.geometry import Geometry, Size
+from spt.data.preparation.target import TargetPreparation
+
+
+class Preparation(nn.Module, ABC):
+    """From a recorded frame to the network's input, and from a stored object to what its image is compared with.
+
+    A new preparation defines ``channels``, ``own_settings``, ``input_size``, ``steps`` and ``forward``, and ``fit``
+    where training frames decide something. What is fitted is a buffer, so that it is saved with a run and goes with it
+    to any device.
+
+    Args:
+        correction: background, hot pixels, illumination; None for none.
+        geometry: crop, binning, size of the frame; None for none.
+        target: what happens to the objects; None for nothing.
+    """
+
+    channels = 1
+    """Channels of the network's input."""
+
+    negative = False
+    """Whether negative intensities are allowed."""
+
+    costly = False
+    """Whether preparing a frame takes so long that the network's inputs of training frames are kept."""
+
+    def __init__(
+        self,
+        correction: Correction | None = None,
+        geometry: Geometry | None = None,
+        target: TargetPreparation | None = None,
+    ) -> None:
+        super().__init__()
+        self.correction = correction or Correction()
+        self.geometry, self.target = geometry or Geometry(), target or TargetPreparation()
+
+    @abstractmethod
+    def own_settings(self) -> dict[str, Any]:
+        """The values that this kind of preparation has beside correction, geometry and target."""
+
+    @abstractmethod
+    def input_size(self, frame: Size, image: Size) -> Size:
+        """Height and width of the network's input [px].
+
+        Args:
+            frame: size of the recorded frames.
+            image: size of the prepared objects.
+        Raises:
+            InvalidValue: if the frames do not fit the settings.
+        """
+
+    @abstractmethod
+    def steps(self, frame: Size, image: Size) -> list[str]:
+        """What is done after correction and geometry, in words, for the log."""
+
+    @abstractmethod
+    def forward(self, speckle: Shaped[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
+        """Prepare frames."""
+
+    def fit(self, frames: Tensor | Frames, image: Size) -> None:
+        """Find what training frames or files decide: background and illumination.
+
+        Args:
+            frames: training frames (n, h, w).
+            image: size of the prepared objects.
+        Raises:
+            UserError: if a file cannot be used.
+        """
+        if self.correction.needs_fit:
+            self.correction.fit(mean_frame(frames), _open)
+
+    def settings(self) -> dict[str, Any]:
+        """Every value that was set, as plain numbers and text."""
+        return {
+            **self.own_settings(),
+            "correction": self.correction.settings,
+            "geometry": _plain(self.geometry, ("crop", "binning", "size")),
+            "target": _plain(self.target, ("rotate", "flip", "crop", "size", "threshold", "levels")),
+        }
+
+    def load_fitted(self, state: Mapping[str, Tensor]) -> None:
+        """Take what training found, as ``state_dict`` gave it; the training frames are not needed."""
+        for name, value in state.items():
+            owner, _, buffer = name.rpartition(".")
+            setattr(self.get_submodule(owner), buffer, value)
+
+    def describe(self, frame: Size, image: Size) -> str:
+        """The chain with its sizes, for the log."""
+        first, *others = [f"{name} {size[0]}x{size[1]}" for name, size in self.geometry.steps(frame)]
+        corrected = [name for name, value in self.correction.settings.items() if value is not None]
+        return " -> ".join([first, *corrected, *others, *self.steps(frame, image)])
+
+    def light(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
+        """The corrected intensities, cut and binned."""
+        return self.geometry(self.correction(speckle.float()))
+
+
+def _plain(part: object, names: tuple[str, ...]) -> dict[str, Any]:
+    values = {name: getattr(part, name) for name in names}
+    return {name: list(v) if isinstance(v, list | tuple) else v for name, v in values.items()}
+
+
+def _open(name: str) -> Frames:
+    from spt.data.files import open_frames, split_key
+
+    return open_frames(*split_key(name))

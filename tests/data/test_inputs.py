@@ -1,0 +1,79 @@
+"""Inputs that are made once for all epochs: the same as those made when they are asked for."""
+
+import pytest
+import torch
+
+from spt.data.datamodule import SpeckleDataModule
+from spt.data.pairs import Pairs
+from spt.data.preparation import Amplitude, Spectra
+from spt.data.source import Source
+from spt.errors import InvalidValue
+
+
+class Noise(Source):
+    """Frames of 64 px, objects of 28 px."""
+
+    frame_size, object_size = (64, 64), (28, 28)
+
+    def __init__(self, bad: int | None = None):
+        self.bad = bad
+
+    def load(self):
+        generator = torch.Generator().manual_seed(0)
+        made = {}
+        for name, count in (("train", 40), ("val_seen", 8), ("test_unseen", 4)):
+            speckle = torch.rand(count, 64, 64, generator=generator) + 0.2
+            if self.bad is not None and name == "train":
+                speckle[self.bad, 3, 3] = torch.inf
+            target = torch.rand(count, 28, 28, generator=generator)
+            made[name] = Pairs(name, speckle, target, torch.zeros(count, dtype=torch.int64))
+        return made
+
+
+def module(folder, cache="auto", workers=0, **settings):
+    data = SpeckleDataModule(Noise(), Spectra(), 4, workers, cache=cache, **settings)
+    data.cache_folder = folder
+    data.setup()
+    return data
+
+
+@pytest.mark.parametrize(("cache", "workers"), [("auto", 0), ("memory", 2), ("disk", 0), ("none", 0)])
+def test_loaders_give_what_the_preparation_makes_of_the_frames(tmp_path, cache, workers):
+    data = module(tmp_path, cache, workers)
+    for loader, split in ((data.train_dataloader(), "train"), (data.val_dataloader()[0], "val_seen")):
+        for batch in loader:
+            expected = data.preparation(data.splits[split].speckle[batch["index"]][:, None])
+            torch.testing.assert_close(batch["speckle"], expected, atol=1e-5, rtol=1e-5)
+            assert batch["speckle"].shape[1:] == data.input_shape == (10, 32, 32)
+
+
+def test_frames_are_prepared_once(tmp_path, monkeypatch):
+    data = module(tmp_path)
+    monkeypatch.setattr(Spectra, "forward", lambda self, speckle: pytest.fail("prepared again"))
+    assert len(list(data.train_dataloader())) == 10
+
+
+def test_splits_that_no_epoch_reads_are_not_prepared(tmp_path):
+    assert set(module(tmp_path).inputs) == {"train", "val_seen"}
+
+
+def test_a_quick_preparation_keeps_nothing(tmp_path):
+    data = SpeckleDataModule(Noise(), Amplitude(), 4)
+    data.setup()
+    assert data.inputs == {}
+
+
+def test_inputs_on_disk_are_made_anew_where_other_frames_trained(tmp_path):
+    first, again = module(tmp_path, "disk"), module(tmp_path, "disk")
+    kept = sorted(tmp_path.iterdir())
+    other = SpeckleDataModule(Noise(), Spectra(floor=0.1), 4, cache="disk")
+    other.cache_folder = tmp_path
+    other.setup()
+    assert torch.equal(first.inputs["train"].speckle[:], again.inputs["train"].speckle[:])
+    assert len(sorted(tmp_path.iterdir())) > len(kept)
+
+
+def test_a_frame_that_gives_no_finite_input_is_named(tmp_path):
+    data = SpeckleDataModule(Noise(bad=5), Spectra(), 4)
+    with pytest.raises(InvalidValue, match="the speckle of train pair 5 has no finite spectrum"):
+        data.setup()
