@@ -13,8 +13,9 @@ from spt.data.inputs import Unstacked, kept_inputs
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset, Sample, with_targets
-from spt.data.preparation import Preparation
+from spt.data.preparation import Preparation, Spectra
 from spt.data.source import Simulation, Source
+from spt.data.twin import TwinPairs, TwinTraining
 from spt.errors import InvalidValue
 from spt.files import cache_folder
 
@@ -33,6 +34,7 @@ class SpeckleDataModule(LightningDataModule):
         cache: where images of files are kept: ``memory``; ``disk``, one mapped file in the cache folder; ``none``, so
             that they are read in every epoch; ``auto``, memory where they take up to a quarter of what is free.
         augmentation: what is changed of the training pairs in every epoch; None for nothing.
+        twin: simulates the training pairs with a twin of the set-up; None trains on those of the source.
     Raises:
         InvalidValue: if ``batch_size``, ``workers``, ``seed`` or ``cache`` is out of range, ``source`` cannot simulate
             online, or ``augmentation`` is used with ``online``.
@@ -48,6 +50,7 @@ class SpeckleDataModule(LightningDataModule):
         online: bool = False,
         cache: str = "auto",
         augmentation: PhysicalAugmentation | None = None,
+        twin: TwinTraining | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -62,14 +65,21 @@ class SpeckleDataModule(LightningDataModule):
                 "data.online=true simulates every pair anew, with its own noise, so that data.augmentation has nothing "
                 "to add. Leave it out, or set data.online=false; data.source.camera sets the noise."
             )
+        if twin is not None:
+            if online or augmentation is not None:
+                raise InvalidValue(
+                    "data.twin simulates the training pairs. Leave out data.online and data.augmentation."
+                )
+            twin.check(preparation, preparation.target.result(source.object_size))
         self.simulation: Simulation | None = source.simulation(fresh=True) if online else None
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.cache, self.augmentation = cache, augmentation
+        self.cache, self.augmentation, self.twin = cache, augmentation, twin
         self.cache_folder = cache_folder()
         """Where ``cache=disk`` writes; a run sets it to its own ``cache``."""
         self.splits: dict[str, Pairs] = {}
         self.inputs: dict[str, Pairs] = {}
+        self.simulated: TwinPairs | None = None
         self.shown: Pairs | None = None
 
     def prepare_data(self) -> None:
@@ -102,6 +112,10 @@ class SpeckleDataModule(LightningDataModule):
             if self.augmentation is None and self.simulation is None:
                 loaded["train"] = self.splits["train"]
             self.inputs = kept_inputs(loaded, self.preparation, self.cache, self.cache_folder)
+        if self.twin is not None:
+            assert isinstance(self.preparation, Spectra)
+            known = self.splits["train"], self.inputs["train"]
+            self.simulated = self.twin.dataset(*known, self.preparation, self.seed, self.cache_folder)
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -138,6 +152,8 @@ class SpeckleDataModule(LightningDataModule):
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
         pairs, on_gpu = self.splits["train"], False
         dataset: Dataset[Sample] = self._dataset("train")
+        if self.simulated is not None:
+            dataset = self.simulated
         if self.augmentation is not None:
             dataset = AugmentedPairs(pairs, self.preparation, self.augmentation, self.seed)
         if self.simulation is not None and self.shown is not None:

@@ -17,6 +17,7 @@ from spt.data.preparation.geometry import Geometry
 from spt.data.preparation.target import TargetPreparation
 from spt.data.preparation.windows import SHARE, Windows, inside
 from spt.errors import InvalidValue
+from spt.optics.twin.grid import SpectrumGrid
 
 
 class Spectra(Windows):
@@ -77,11 +78,29 @@ class Spectra(Windows):
         """A smoothing kernel around each frequency of the grid, and around its opposite."""
         frequency = (torch.arange(pixels, dtype=torch.float64) - pixels // 2) * step
         there = torch.fft.fftfreq(side, dtype=torch.float64)
-        lags = self.lags or max(1, round(1 / (2 * step)))
+        lags = self.kept_lags(step)
         lag = torch.arange(-lags, lags + 1, dtype=torch.float64)
         taper = (-2 * (lag / lags).square()).exp() / side
         terms = [torch.cos(2 * math.pi * (sign * frequency[:, None] - there)[..., None] * lag) for sign in (1, -1)]
         return torch.stack(terms) @ taper
+
+    def kept_lags(self, step: float) -> int:
+        """Greatest lag that the smoothing keeps [px], for a step of the grid [cycles/px]."""
+        return self.lags or max(1, round(1 / (2 * step)))
+
+    def grid(self) -> SpectrumGrid:
+        """Where the spectra lie, once :meth:`fit` has found it.
+
+        Raises:
+            InvalidValue: if there is no small image.
+        """
+        assert self.edge is not None
+        assert self.level is not None
+        if self.blocks is None:
+            raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
+        size = (self.level.shape[-2], self.level.shape[-1])
+        step = 2 * float(self.edge) / max(size)
+        return SpectrumGrid(size, step, self.kept_lags(step), self.floor, self.windows, self.window, self.blocks)
 
     def channel(self, sums: Float[Tensor, "b k p q"]) -> Float[Tensor, "b k p q"]:
         """The log, above the floor."""

@@ -193,9 +193,15 @@ class Windows(Preparation):
 
     def forward(self, speckle: Shaped[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
         """Prepare frames; :meth:`fit` comes first."""
-        if self.level is None or self.spread is None:
+        if self.level is None:
             raise RuntimeError("fit() must come first: reach, mean and spread of the training frames are not known")
-        return (self.channels_of(speckle) - self.level) / self.spread
+        return self.standardized(self.channels_of(speckle))
+
+    def standardized(self, channels: Float[Tensor, "*b c p q"]) -> Float[Tensor, "*b c p q"]:
+        """The channels less their mean over the training frames, divided by their spread."""
+        assert self.level is not None
+        assert self.spread is not None
+        return (channels - self.level) / self.spread
 
     def channels_of(self, speckle: Shaped[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
         """The channels before mean and spread of the training frames; the grid must be set."""
@@ -207,9 +213,13 @@ class Windows(Preparation):
             sums = self.down[0] @ powers @ self.across[0] + self.down[1] @ powers @ self.across[1]
         channels = [self.channel(sums)]
         if self.blocks is not None:
-            small = resized(light, self.blocks) / light.mean((-2, -1), keepdim=True)
-            channels.append(resized(small.clamp(min=DARKEST).log(), (sums.shape[-2], sums.shape[-1])))
+            channels.append(resized(self.small(light), (sums.shape[-2], sums.shape[-1])))
         return torch.cat(channels, 1)
+
+    def small(self, light: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 m m"]:
+        """Log of the small image of corrected frames, as a share of the mean."""
+        assert self.blocks is not None
+        return (resized(light, self.blocks) / light.mean((-2, -1), keepdim=True)).clamp(min=DARKEST).log()
 
     def _powers(self, light: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b k s f"]:
         """Power spectra of the windows: half plane, zero frequency first."""

@@ -1,0 +1,150 @@
+"""Training pairs from a twin of the set-up: the fit, and the simulation of new objects behind new diffusers."""
+
+import logging
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from rich.progress import Progress
+from torch import Tensor
+
+from spt.data.files.frames import Frames, digest
+from spt.data.objects import ObjectSource
+from spt.data.pairs import Pairs
+from spt.data.preparation import Preparation, Spectra
+from spt.data.settings import describe
+from spt.data.streams import stream
+from spt.data.twin.fitting import fit_to_pairs, in_words
+from spt.data.twin.jitter import Jitter, affine, new_diffuser, repeated
+from spt.data.twin.pairs import Simulated, TwinPairs
+from spt.errors import InvalidValue
+from spt.optics.twin import FittedTwin, open_twin, save_twin
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Of the recipe of the fit: another version fits again."""
+
+
+class TwinTraining:
+    """Makes training pairs from a twin of the set-up. Measured pairs are for the fit, for validation and for tests.
+
+    Args:
+        objects: what the simulated pairs show; those of its split ``train``.
+        file: a twin from ``scripts/fit_twin.py``; None fits one to the measured training pairs, once, and keeps it in
+            the cache folder.
+        pairs: simulated pairs of an epoch; their noise is new in every epoch.
+        a_diffuser: so many objects are behind one diffuser.
+        measured: share of the training pairs that are measured ones.
+        jitter: how diffusers and objects differ.
+    Raises:
+        InvalidValue: if a number is out of range.
+    """
+
+    def __init__(
+        self,
+        objects: ObjectSource,
+        file: str | None = None,
+        pairs: int = 24000,
+        a_diffuser: int = 50,
+        measured: float = 0.0,
+        jitter: Jitter | None = None,
+    ) -> None:
+        for name, value in (("pairs", pairs), ("a_diffuser", a_diffuser)):
+            if value < 1:
+                raise InvalidValue(f"data.twin.{name} must be at least 1, got {value}.")
+        if not 0 <= measured < 1:
+            raise InvalidValue(f"data.twin.measured must lie in [0, 1), got {measured}.")
+        self.objects, self.file, self.pairs, self.a_diffuser = objects, file, pairs, a_diffuser
+        self.measured, self.jitter = measured, jitter or Jitter()
+
+    def check(self, preparation: Preparation, image: tuple[int, int]) -> None:
+        """Refuse what a twin cannot predict.
+
+        Args:
+            preparation: of the frames.
+            image: size of the prepared objects [px].
+        Raises:
+            InvalidValue: naming the setting.
+        """
+        if not isinstance(preparation, Spectra):
+            raise InvalidValue(
+                f"data.twin predicts spectra, and data.preparation is {type(preparation).__name__}. Choose "
+                "preparation@data.preparation=spectra."
+            )
+        if preparation.blocks is None:
+            raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
+        if image[0] != image[1]:
+            raise InvalidValue(
+                f"a twin needs square objects, and these have {image[0]}x{image[1]} px. Set "
+                "data.preparation.target.crop."
+            )
+
+    def dataset(self, train: Pairs, inputs: Pairs, preparation: Spectra, seed: int, cache: Path) -> "TwinPairs":
+        """Fit or open the twin and simulate.
+
+        Args:
+            train: measured training pairs, with prepared objects.
+            inputs: the same with prepared speckles.
+            preparation: fitted to them.
+            seed: of the run.
+            cache: folder where a fitted twin is kept.
+        Raises:
+            UserError: if a file cannot be used, or the fit does not converge.
+        """
+        fitted = self._twin(train, preparation, cache)
+        if fitted.twin.grid != preparation.grid() or fitted.twin.side != train.target.shape[1]:
+            raise InvalidValue(
+                f"data.twin.file={self.file} was fitted to other spectra or objects: {fitted.twin.grid}, objects of "
+                f"{fitted.twin.side} px; here {preparation.grid()}, objects of {train.target.shape[1]} px. Fit it to "
+                "these data, or set data.preparation.reach, size and lags as there."
+            )
+        return TwinPairs(self._simulate(fitted, seed), fitted.noise, preparation, inputs, self.measured, seed)
+
+    def _twin(self, train: Pairs, preparation: Spectra, cache: Path) -> FittedTwin:
+        if self.file is not None:
+            return open_twin(Path(self.file).expanduser())
+        speckle, target = (
+            values.fingerprint() if isinstance(values, Frames) else describe(values)
+            for values in (train.speckle, train.target)
+        )
+        state = describe(dict(preparation.state_dict()))
+        name = digest("twin", VERSION, speckle, target, train.diffuser.tolist(), preparation.settings(), state)
+        path = cache / f"twin-{name}.h5"
+        if path.is_file():
+            log.info("Twin of the set-up: %s", path)
+            return open_twin(path)
+        fitted = fit_to_pairs(train, preparation)
+        cache.mkdir(parents=True, exist_ok=True)
+        save_twin(path, fitted)
+        log.info("%s It is kept in %s.", in_words(fitted), path)
+        return fitted
+
+    @torch.no_grad()
+    def _simulate(self, fitted: FittedTwin, seed: int) -> "Simulated":
+        """Spectra and small images of all pairs, without noise."""
+        twin, grid = fitted.twin, fitted.twin.grid
+        spectra = torch.empty(self.pairs, grid.windows**2, *grid.size, dtype=torch.float16)
+        small = torch.empty(self.pairs, grid.blocks, grid.blocks, dtype=torch.float16)
+        shown = torch.empty(self.pairs, twin.side, twin.side, dtype=torch.uint8)
+        with Progress(transient=True) as progress:
+            task = progress.add_task("Simulating with the twin", total=self.pairs)
+            for start in range(0, self.pairs, self.a_diffuser):
+                rows = range(start, min(start + self.a_diffuser, self.pairs))
+                objects = self._objects(rows, twin.side, seed)
+                diffuser = new_diffuser(self.jitter, stream(seed, "medium", start // self.a_diffuser), grid.windows**2)
+                made = twin(objects, repeated(diffuser, len(rows)))
+                spectra[rows.start : rows.stop], small[rows.start : rows.stop] = made[0], made[1]
+                shown[rows.start : rows.stop] = (objects * 255).round().to(torch.uint8)
+                progress.advance(task, len(rows))
+        log.info(
+            "Training pairs: %d simulated by the twin, %.0f %% of an epoch.", self.pairs, 100 * (1 - self.measured)
+        )
+        return Simulated(spectra, small, shown)
+
+    def _objects(self, rows: range, side: int, seed: int) -> Float[Tensor, "b s s"]:
+        drawn = torch.from_numpy(self.objects.draw("train", rows, side, seed)).float() / 255
+        changes = torch.stack([affine(self.jitter, stream(seed, "augmentation", k), side) for k in rows])
+        grid = F.affine_grid(changes, [len(drawn), 1, side, side], align_corners=False)
+        return F.grid_sample(drawn[:, None], grid, align_corners=False)[:, 0].clamp(0, 1)
