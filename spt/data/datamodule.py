@@ -15,7 +15,7 @@ from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset, Sample, with_targets
 from spt.data.preparation import Preparation, Spectra
 from spt.data.source import Simulation, Source
-from spt.data.twin import TwinPairs, TwinTraining
+from spt.data.twin import TwinPairs, TwinTraining, check_twin
 from spt.errors import InvalidValue
 from spt.files import cache_folder
 
@@ -70,7 +70,7 @@ class SpeckleDataModule(LightningDataModule):
                 raise InvalidValue(
                     "data.twin simulates the training pairs. Leave out data.online and data.augmentation."
                 )
-            twin.check(preparation, preparation.target.result(source.object_size))
+            check_twin(preparation, preparation.target.result(source.object_size))
         self.simulation: Simulation | None = source.simulation(fresh=True) if online else None
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed

@@ -157,6 +157,16 @@ class CheckDataConfig:
 
 
 @dataclass
+class FitTwinConfig:
+    """What `configs/fit_twin.yaml` may hold."""
+
+    seed: int = MISSING
+    cache: str = MISSING
+    out: str | None = MISSING
+    data: dict[str, Any] = MISSING
+
+
+@dataclass
 class SimulateConfig:
     """What `configs/simulate.yaml` may hold."""
 
@@ -171,6 +181,7 @@ for name, schema in {
     "complexity_schema": ComplexityConfig,
     "evaluate_schema": EvaluateConfig,
     "export_schema": ExportConfig,
+    "fit_twin_schema": FitTwinConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,
     "look_inside_schema": LookInsideConfig,
     "predict_schema": PredictConfig,

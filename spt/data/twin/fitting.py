@@ -8,7 +8,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
 from spt.data.pairs import Pairs
-from spt.data.preparation import Spectra
+from spt.data.preparation import Preparation, Spectra
+from spt.errors import InvalidValue
 from spt.optics.twin import (
     STAGES,
     FittedTwin,
@@ -22,6 +23,28 @@ from spt.optics.twin import (
 
 PIECE = 32
 """Frames that are prepared at once."""
+
+
+def check_twin(preparation: Preparation, image: tuple[int, int]) -> None:
+    """Refuse what a twin cannot predict.
+
+    Args:
+        preparation: of the frames.
+        image: size of the prepared objects [px].
+    Raises:
+        InvalidValue: naming the setting.
+    """
+    if not isinstance(preparation, Spectra):
+        raise InvalidValue(
+            f"data.twin predicts spectra, and data.preparation is {type(preparation).__name__}. Choose "
+            "preparation@data.preparation=spectra."
+        )
+    if preparation.blocks is None:
+        raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
+    if image[0] != image[1]:
+        raise InvalidValue(
+            f"a twin needs square objects, and these have {image[0]}x{image[1]} px. Set data.preparation.target.crop."
+        )
 
 
 def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
@@ -49,7 +72,7 @@ def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
         def advance(said: str) -> None:
             progress.update(task, advance=1, description=f"Fitting the twin, {said}")
 
-        diffusers = fit_twin(twin, Measured(objects, spectra, small, diffuser), advance=advance)
+        diffusers = fit_twin(twin, Measured(objects, spectra, small, diffuser), STAGES, advance=advance)
     with torch.no_grad():
         model, model_small = predicted(twin, objects, diffusers(diffuser))
     rest, small_rest = spectra - model, small - model_small

@@ -12,7 +12,7 @@ from torch import Tensor
 from spt.data.files.frames import Frames, digest
 from spt.data.objects import ObjectSource
 from spt.data.pairs import Pairs
-from spt.data.preparation import Preparation, Spectra
+from spt.data.preparation import Spectra
 from spt.data.settings import describe
 from spt.data.streams import stream
 from spt.data.twin.fitting import fit_to_pairs, in_words
@@ -58,28 +58,6 @@ class TwinTraining:
             raise InvalidValue(f"data.twin.measured must lie in [0, 1), got {measured}.")
         self.objects, self.file, self.pairs, self.a_diffuser = objects, file, pairs, a_diffuser
         self.measured, self.jitter = measured, jitter or Jitter()
-
-    def check(self, preparation: Preparation, image: tuple[int, int]) -> None:
-        """Refuse what a twin cannot predict.
-
-        Args:
-            preparation: of the frames.
-            image: size of the prepared objects [px].
-        Raises:
-            InvalidValue: naming the setting.
-        """
-        if not isinstance(preparation, Spectra):
-            raise InvalidValue(
-                f"data.twin predicts spectra, and data.preparation is {type(preparation).__name__}. Choose "
-                "preparation@data.preparation=spectra."
-            )
-        if preparation.blocks is None:
-            raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
-        if image[0] != image[1]:
-            raise InvalidValue(
-                f"a twin needs square objects, and these have {image[0]}x{image[1]} px. Set "
-                "data.preparation.target.crop."
-            )
 
     def dataset(self, train: Pairs, inputs: Pairs, preparation: Spectra, seed: int, cache: Path) -> "TwinPairs":
         """Fit or open the twin and simulate.
