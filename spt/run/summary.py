@@ -9,6 +9,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
 
 from spt.evaluation.compare.varied import is_compared
 from spt.evaluation.score_table import MAIN
@@ -43,16 +46,31 @@ def log_final(
         with Image.open(path) as picture:
             show_picture(loggers, f"final/{name}", np.asarray(picture.convert("RGB")), step)
     final, compared = final_scores(scores), hyperparameters(config, folder)
-    main = {name: mean for name, mean in final.items() if name.rpartition("/")[2] in MAIN}
+    main = [name for name in final if name.rpartition("/")[2] in MAIN]
     for logger in loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(config)}\n```", step)
-            logger.log_hyperparams(compared, main, step)
-            logger.log_metrics({name: mean for name, mean in final.items() if name not in main}, step)
+            _add_table(logger.experiment, compared, main)
         else:
             logger.log_hyperparams(compared)
-            logger.log_metrics(final, step)
+        logger.log_metrics(final, step)
         logger.finalize("success")
+
+
+def _add_table(writer: SummaryWriter, compared: Mapping[str, Any], scores: Sequence[str]) -> None:
+    """Add a row to TensorBoard's table of runs.
+
+    TensorBoard sorts the settings: first those that are marked as differing between runs, then by name. It shows the
+    first five settings and the first five scores.
+    """
+    table, *ends = hparams(dict(compared), dict.fromkeys(scores, 0))
+    stored = table.value[0].metadata.plugin_data
+    held = HParamsPluginData.FromString(stored.content)
+    for info in held.experiment.hparam_infos:
+        info.differs = info.name in FIRST
+    stored.content = held.SerializeToString()
+    for part in (table, *ends):
+        writer._get_file_writer().add_summary(part)
 
 
 def final_scores(scores: Mapping[str, Scores]) -> dict[str, float]:
