@@ -210,6 +210,6 @@ def test_every_experiment_builds_and_says_what_to_expect(name: str):
 
 
 def test_every_callback_and_logger_builds(tmp_path: Path):
-    cfg = composed()
+    cfg = composed("logger=[tensorboard,csv]")  # wandb is an extra: tests/training/test_loggers.py
     assert [build(node) for node in cfg.callbacks.values()]  # type: ignore[union-attr]
     assert [build(node, save_dir=str(tmp_path)) for node in cfg.logger.values()]  # type: ignore[union-attr]

@@ -28,6 +28,7 @@ from spt.evaluation.protocols import PROTOCOLS, Plan, Subject
 from spt.evaluation.protocols.figure import curve
 from spt.evaluation.protocols.scored import ScoredPlan, Scoring, score_plan
 from spt.evaluation.protocols.tables import as_json, as_markdown, show, write_csv
+from spt.evaluation.protocols.trained_before import has_trained_diffusers
 from spt.evaluation.scoring import draw
 from spt.evaluation.speckle.figure import save
 from spt.files import atomic, cache_folder
@@ -193,15 +194,19 @@ def read_data(net: Trained, request: Request) -> Data:
     if source.recorded and not request.own and train is not None:
         look = partial(refuse_unusable, preparation=net.preparation)
         check_leaks({"train": train, **splits}, OmegaConf.select(net.config, "leaks") or "error", look)
-    trained = request.own or (request.data is None and _drawn_by(source) == _drawn_by(build(own.source)))
-    return Data(source, splits, train if request.baseline_pairs else None, trained)
+    return Data(source, splits, train if request.baseline_pairs else None, request.own or _seen(own, source, request))
 
 
-def _drawn_by(source: Source) -> tuple[object, ...]:
-    """What decides the random numbers of a simulation's trained diffusers, and which of them a pair has."""
-    assert isinstance(source, SimulatedSpeckles)
-    counts = (source.seed, source.train, source.train_diffusers, source.unseen_diffusers)
-    return (*counts, type(source.setup), *(getattr(source.setup, name, None) for name in ("grid", "pitch")))
+def _seen(own: DictConfig, source: Source, request: Request) -> bool:
+    """Whether the splits of other or changed data show the diffusers that their names say; all are new otherwise.
+
+    Raises:
+        UserError: if some diffusers or objects trained where they should not have.
+    """
+    if not isinstance(source, SimulatedSpeckles):
+        return False
+    before = build(own.source)
+    return isinstance(before, SimulatedSpeckles) and has_trained_diffusers(before, source, request.images)
 
 
 def _own_data(net: Trained, changes: Sequence[str]) -> DictConfig:

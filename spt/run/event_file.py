@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch.utils.tensorboard import SummaryWriter
 
 
 def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts: Mapping[str, str]) -> None:
@@ -17,21 +16,13 @@ def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts
         pictures: tag to picture.
         texts: tag to text.
     """
+    from torch.utils.tensorboard import SummaryWriter  # a command starts faster without it
+
     for old in out.glob(f"events.out.tfevents.*{ending}"):
         old.unlink()
     with SummaryWriter(str(out), filename_suffix=ending) as writer:
-        add_pictures(writer, pictures)
+        for tag, path in pictures.items():
+            with Image.open(path) as picture:
+                writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
         for tag, text in texts.items():
             writer.add_text(tag, text)
-
-
-def add_pictures(writer: SummaryWriter, pictures: Mapping[str, Path]) -> None:
-    """Show the pictures of some files.
-
-    Args:
-        writer: of an event file.
-        pictures: tag to picture.
-    """
-    for tag, path in pictures.items():
-        with Image.open(path) as picture:
-            writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")

@@ -8,9 +8,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import tifffile
+from filelock import FileLock, Timeout
 from jaxtyping import Float
 from PIL import Image
 
+from spt.errors import InvalidValue
 from spt.files import atomic
 
 Images = Float[np.ndarray, "n h w"]
@@ -49,11 +51,45 @@ def _one_file(out: Path) -> Iterator[Write]:
 
         def write(stem: str, images: Images) -> None:
             if not parts:
+                out.mkdir(parents=True, exist_ok=True)
+                opened.enter_context(_alone(out))
                 parts.append(opened.enter_context(atomic(out / "images.h5")))
             with h5py.File(parts[0], "a") as file:
                 file[stem] = images
 
         yield write
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold what says that this process writes ``images.h5``; its end, however it comes, sets it free.
+
+    Raises:
+        InvalidValue: if another process holds it.
+    """
+    try:
+        with FileLock(out / ".images.h5.lock", timeout=0) as lock:
+            try:
+                yield
+            finally:
+                Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout as error:
+        raise InvalidValue(
+            f"another process writes {out / 'images.h5'}. Wait for it, or choose another out=."
+        ) from error
+
+
+def remove_leftovers(out: Path) -> None:
+    """Empty a folder that holds nothing but what a killed process left of ``images.h5``; a living one keeps its file.
+
+    Raises:
+        InvalidValue: if another process writes there.
+    """
+    left = {*out.glob(".images.h5.*.part"), *out.glob(".images.h5.lock")}
+    if left and left == set(out.iterdir()):
+        with _alone(out):
+            for path in left:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from spt.data.files import FileSettings, Frames, files_of, open_frames, split_ke
 from spt.errors import InvalidValue, MissingFile, UserError
 from spt.evaluation.tiles import find_tiling, tiled
 from spt.run.command import Interrupted
-from spt.run.image_files import FORMATS, Images, named
+from spt.run.image_files import FORMATS, Images, named, remove_leftovers
 from spt.run.trained import Trained, open_trained
 
 TILES = ("none", "auto", "anyway")
@@ -126,6 +126,8 @@ def predict_files(request: Request) -> Done:
     """
     net = open_trained(Path(str(request.run)), request.device)
     inputs, out, done = find_inputs(str(request.input), request.files), Path(str(request.out)).expanduser(), Done()
+    if out.is_dir():
+        remove_leftovers(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InvalidValue(f"out={out} exists and is not empty. Choose another folder.")
     written = set[str]()

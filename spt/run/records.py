@@ -85,7 +85,7 @@ def read_record(folder: RunFolder) -> RunRecord:
         raise MissingFile(f"{folder.path} is no run: it has no metrics.json. Give the folder that training wrote.")
     metrics = read_metrics(folder.metrics)
     _check(metrics, folder.metrics)
-    choices = _choices(folder.choices)
+    choices = read_choices(folder.choices)
     name = metrics["run"].get("chosen") or folder.path.resolve().name
     return RunRecord(folder.path, str(name), choices, read_settings(folder), metrics, folder.metrics.stat().st_mtime)
 
@@ -95,7 +95,8 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
     return dict(flatten(_yaml(folder.config))) if folder.config.is_file() else {}
 
 
-def _choices(path: Path) -> dict[str, str]:
+def read_choices(path: Path) -> dict[str, str]:
+    """Which file of each folder of `configs/` was chosen, as Hydra recorded it; empty without the record."""
     if not path.is_file():
         return {}
     node: Any = _yaml(path)

@@ -1,25 +1,23 @@
-"""What a finished training leaves: the scores of the best epoch, pictures, a summary for TensorBoard."""
+"""What a finished training leaves: the scores of the best epoch, and pictures."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
 
 from spt.evaluation.predict import Predictor
-from spt.evaluation.scores import Scores
 from spt.evaluation.scoring import ResultFiles, evaluate
 from spt.metrics.calibration import BINS
 from spt.run.data_facts import data_facts
-from spt.run.event_file import add_pictures
 from spt.run.folder import RunFolder
 from spt.run.parts import Parts
+from spt.run.summary import log_final
 from spt.training.callbacks import Speed
 from spt.training.figures import ReliabilityDiagrams
 from spt.training.initial import load_weights
@@ -55,10 +53,9 @@ def evaluate_best(config: DictConfig, folder: RunFolder, parts: Parts, trainer: 
             config.baseline_pairs,
             Path(config.cache).expanduser(),
         )
-        for logger in trainer.loggers:
-            log_pictures(logger, result.pictures)
-            log_summary(logger, config, result.scores)
-        log.info("TensorBoard: tensorboard --logdir %s", folder.path)
+        log_final(trainer.loggers, config, folder, result.scores, result.pictures, trainer.global_step)
+        if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+            log.info("TensorBoard: tensorboard --logdir %s", folder.path)
         log.info("The whole run took %.0f s on %s.", time.perf_counter() - began, _device(trainer))
     best = trainer.checkpoint_callback
     assert isinstance(best, ModelCheckpoint)
@@ -90,32 +87,3 @@ def _device(trainer: Trainer) -> str:
     if device.type == "cuda":
         return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}"
     return f"CPU, {torch.get_num_threads()} threads"
-
-
-def log_pictures(logger: Logger, pictures: Mapping[str, Path]) -> None:
-    """Show the final pictures in TensorBoard."""
-    if isinstance(logger, TensorBoardLogger):
-        add_pictures(logger.experiment, {f"final/{name}": path for name, path in pictures.items()})
-
-
-def log_summary(logger: Logger, config: DictConfig, scores: Mapping[str, Scores]) -> None:
-    """Write configuration, hyper-parameters and final scores to TensorBoard."""
-    if not isinstance(logger, TensorBoardLogger):
-        return
-    known = ((f"final/{split}/{name}", v["mean"]) for split, values in scores.items() for name, v in values.items())
-    final = {name: mean for name, mean in known if mean is not None}
-    logger.experiment.add_text("config", f"```yaml\n{OmegaConf.to_yaml(config)}\n```")
-    logger.log_hyperparams(dict(_choices(OmegaConf.to_container(config, resolve=True))), final)
-    logger.finalize("success")
-
-
-def _choices(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What a person compares runs by: classes by their names, values by their paths, without the bookkeeping."""
-    if not isinstance(node, dict):
-        yield prefix, node if isinstance(node, bool | int | float) else str(node)
-        return
-    for key, value in node.items():
-        if key == "_target_":
-            yield prefix, value.rpartition(".")[2]
-        elif key not in ("callbacks", "logger", "monitor", "run", "_partial_", "_convert_"):
-            yield from _choices(value, f"{prefix}.{key}" if prefix else str(key))

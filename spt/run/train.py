@@ -24,6 +24,7 @@ from spt.run.parts import Parts, build_parts
 from spt.run.results import evaluate_best
 from spt.training.figures import ContactSheets, ReliabilityDiagrams
 from spt.training.initial import load_weights, read_checkpoint, set_output_prior
+from spt.training.loggers import close
 from spt.training.memory import checkpoint_activations
 from spt.training.module import SpeckleModule
 from spt.training.monitor import check_monitor, monitored_names
@@ -100,6 +101,13 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
 
 def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     """Make the data, train the network, evaluate its best epoch."""
+    try:
+        return _fit_and_evaluate(prepared, resumed)
+    finally:
+        close(prepared.trainer.loggers)
+
+
+def _fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     splits = load_data(prepared)
     if resumed:
         check_same_pairs(prepared)

@@ -19,6 +19,7 @@ from spt.evaluation import pictures
 from spt.evaluation.reliability import reliability_diagram
 from spt.metrics import Reliability, calibration_error
 from spt.metrics.calibration import BINS
+from spt.training.loggers import show_picture, step_of_scalars
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def _due(trainer: Trainer, every: int) -> bool:
 
 
 class ContactSheets(Callback):
-    """Draws speckle | prediction | truth | error of every watched split to TensorBoard and to ``figures/``.
+    """Draws speckle | prediction | truth | error of every watched split to the loggers and to ``figures/``.
 
     Args:
         every: epochs between two sheets; the last epoch always has one.
@@ -77,7 +78,7 @@ class ContactSheets(Callback):
         """Draw, on the first process."""
         if not self._draws(trainer):
             return
-        writer, epoch = tensorboard(trainer), trainer.current_epoch
+        epoch, step = trainer.current_epoch, step_of_scalars(trainer)
         for (name, pairs), drawn in zip(self.splits.items(), self.drawn, strict=True):
             shown = {number: image for number, image in drawn.items() if image is not None}
             numbers, pred = list(shown), torch.stack(list(shown.values()))
@@ -85,15 +86,14 @@ class ContactSheets(Callback):
                 pairs.speckle[numbers], pred, images(pairs.target[numbers]), f"{name}, epoch {epoch}"
             )
             pictures.save(sheet, self.folder / f"{name}_last_epoch.png")  # type: ignore[operator]
-            if writer:
-                writer.add_image(f"contact_sheet/{name}", sheet, epoch, dataformats="HWC")
+            show_picture(trainer.loggers, f"contact_sheet/{name}", sheet, step)
 
     def _draws(self, trainer: Trainer) -> bool:
         return bool(self.folder) and trainer.is_global_zero and _due(trainer, self.every)
 
 
 class ReliabilityDiagrams(Callback):
-    """Logs the calibration error of every watched split, and draws its reliability to TensorBoard and ``figures/``.
+    """Logs the calibration error of every watched split, and draws its reliability to the loggers and ``figures/``.
 
     Does nothing for a head whose images are no probabilities: such a head is not bound.
 
@@ -128,7 +128,7 @@ class ReliabilityDiagrams(Callback):
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the error; draw, on the first process."""
-        writer, epoch = tensorboard(trainer), trainer.current_epoch
+        epoch = trainer.current_epoch
         draws = _due(trainer, self.every) and trainer.is_global_zero
         for name, split in self.splits.items():
             sums = split.compute()
@@ -137,8 +137,7 @@ class ReliabilityDiagrams(Callback):
             if draws and self.folder:
                 diagram = reliability_diagram(sums, f"{name}, epoch {epoch}")
                 pictures.save(diagram, self.folder / f"{name}_reliability_last_epoch.png")
-                if writer:
-                    writer.add_image(f"reliability/{name}", diagram, epoch, dataformats="HWC")
+                show_picture(trainer.loggers, f"reliability/{name}", diagram, step_of_scalars(trainer))
 
 
 class ModelGraph(Callback):

@@ -169,6 +169,20 @@ def test_tensorboard_holds_scalars_pictures_graph_hparams_and_text(whole: tuple[
     assert graph
 
 
+def test_pictures_and_scalars_share_the_axis_of_optimizer_steps(whole: tuple[RunFolder, float]):
+    """Three epochs of three steps, counted from 0; what belongs to the whole run stands behind the last one."""
+    steps: dict[str, list[int]] = {}
+    for path in (whole[0].path / "tensorboard").glob("events*"):
+        events = EventAccumulator(str(path), {"images": 0}).Reload()
+        for kind, read in (("scalars", events.Scalars), ("images", events.Images)):
+            for tag in events.Tags()[kind]:
+                steps.setdefault(tag, []).extend(event.step for event in read(tag))
+    assert steps["val_seen/pcc"] == steps["train/loss_epoch"] == [2, 5, 8]
+    for split in ("val_seen", "val_class", "val_unseen"):
+        assert steps[f"contact_sheet/{split}"] == steps[f"reliability/{split}"] == [2, 5, 8]
+    assert steps["final/test_seen"] == steps["final/test_seen/pcc"] == [9]
+
+
 @pytest.mark.parametrize("at", [1, 4, 6])
 def test_a_stopped_run_continues_to_the_same_numbers(
     straight: tuple[RunFolder, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int

@@ -114,9 +114,10 @@ def test_the_look_of_the_training_frames_is_known(net: Trained):
     assert all(low <= high for low, high in net.appearance.values())
 
 
-def test_neither_lightning_nor_torchmetrics_is_imported(folder: RunFolder):
-    heavy = "[m for m in ('lightning', 'torchmetrics', 'timm') if m in sys.modules]"
-    code = f"import sys, spt; spt.load({str(folder.path)!r}); print({heavy})"
+@pytest.mark.parametrize("what", ["spt.load({folder!r})", "import spt.run.look_inside", "import spt.run.predict"])
+def test_no_library_of_training_is_imported(folder: RunFolder, what: str):
+    heavy = ("lightning", "torchmetrics", "timm", "tensorboard", "torch.utils.tensorboard")
+    code = f"import sys, spt; {what.format(folder=str(folder.path))}; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "[]"
 

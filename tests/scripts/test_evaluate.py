@@ -204,6 +204,8 @@ def test_recorded_data_of_somebody_else(run: Path, tmp_path: Path):
     with h5py.File(path) as file:
         frames, objects = file["test_unseen/speckle"][:], file["test_unseen/target"][:] / 255
     expected = pcc(torch.from_numpy(spt.load(run)(frames))[:, None], torch.from_numpy(objects).float()[:, None])
+    assert [list(point["network"]) for point in found] == [["unseen"], ["unseen"]], "val_seen is not seen here"
+    assert {row["diffusers"] for row in csv.DictReader((folder / "splits.csv").open())} == {"unseen"}
     assert found[1]["network"]["unseen"]["pcc"]["mean"] == pytest.approx(expected.mean().item(), abs=1e-6)
     assert (run / "metrics.json").read_bytes() == before, "these scores are none of the run's own"
     assert sorted(path.name for path in (folder / "figures").glob("*n.png")) == ["test_unseen.png", "val_seen.png"]
@@ -214,9 +216,10 @@ def test_recorded_distances_are_a_curve_and_all_says_what_is_left_out(run: Path,
     other = ["data=hdf5", f"data.source.path={path}", "baseline_pairs=0", f"out={tmp_path / 'out'}"]
     ended = evaluate(run, "protocol=all", *other)
     assert ended.code == 0, ended
-    assert ended.out.count("Left out: protocol=") == 4
+    assert ended.out.count("Left out: protocol=") == 5
     found = json.loads((tmp_path / "out/unseen_distance_hdf5/evaluation.json").read_text())["unseen_distance"]
     assert [point["value"] for point in found["points"]] == [10, 20, 10, 20]
+    assert {kind for point in found["points"] for kind in point["network"]} == {"unseen"}
     alone = evaluate(run, "protocol=noise", *other[:3], f"out={tmp_path / 'none'}")
     assert (alone.code, "protocol=noise changes the number of photoelectrons" in alone.err) == (2, True), alone
     assert not (tmp_path / "none").exists()
@@ -249,7 +252,7 @@ def test_the_runs_own_data_with_one_value_changed(run: Path, every: dict[str, En
     ("change", "kinds"),
     [
         ("data.source.seed=7", ["unseen"]),
-        ("data.source.train=20", ["unseen"]),
+        ("data.source.train=20", ["seen", "unseen"]),
         ("data.source.setup.grid=128", ["unseen"]),
         ("data.source.camera.photoelectrons=50", ["seen", "unseen"]),
     ],
@@ -315,6 +318,9 @@ def test_phase_retrieval_where_the_optics_are_shift_invariant(run: Path, tmp_pat
         (["data.source.photons=3"], "data.source.photons=3: a continued run keeps its configuration files"),
         (["data.preparation.scale=set"], "decides what the network was trained on"),
         (["data.source.validation=0"], "data.source.validation must be at least 1"),
+        (["data.source.unseen_diffusers=260"], "test_seen of these data would mix diffusers that trained the network"),
+        (["data.source.objects.held_out=B"], "val_class would show classes that trained the network"),
+        (["data=hdf5", "data.source.path=other.h5", "protocol=seen"], "all diffusers of these data are new to"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
@@ -322,6 +328,7 @@ def test_what_cannot_be_evaluated_is_refused_before_anything_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     lab_file(Path("small.h5"), side=16)
+    lab_file(Path("other.h5"))
     Path("text.h5").write_text("text")
     run = [] if any(argument.startswith("run=") for argument in arguments) else [f"run={tiny_run}"]
     ended = command("scripts/evaluate.py", *run, *arguments, "out=o")

@@ -188,15 +188,47 @@ def test_a_reason_is_said_once_for_all_files(run: Path, tmp_path: Path):
     assert "x0.npy and 2 more files: The contrast" in said[0]
 
 
-def test_a_killed_prediction_leaves_no_broken_file(run: Path, frames: Path, tmp_path: Path):
-    """A process that ends after the first image has not made images.h5 yet."""
-    code = (
-        "import os\nfrom pathlib import Path\nimport numpy as np\nfrom spt.run.image_files import FORMATS\n"
-        f"with FORMATS['h5'](Path({str(tmp_path / 'out')!r})) as write:\n"
-        "    write('a', np.zeros((1, 4, 4), np.float32))\n    os._exit(9)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
-    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".part"]
+WRITER = """
+import sys, time
+from pathlib import Path
+import numpy as np
+from spt.run.image_files import FORMATS
+with FORMATS["h5"](Path(sys.argv[1])) as write:
+    write("a", np.zeros((1, 4, 4), np.float32))
+    print("written", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_prediction_left_is_removed_and_what_a_living_one_writes_is_not(
+    run: Path, frames: Path, tmp_path: Path
+):
+    """A process that was killed after its first image has not made images.h5 yet."""
+    out, asked = tmp_path / "out", (f"input='{frames}'", f"out={tmp_path / 'out'}", "format=h5")
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(out)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "written\n"
+        before = sorted(out.iterdir())
+        assert [path.suffix for path in before] == [".part", ".lock"]
+        refused = predict(run, *asked)
+        assert (refused.code, sorted(out.iterdir())) == (2, before)
+        assert f"another process writes {out / 'images.h5'}. Wait for it" in refused.err
+    finally:
+        writer.kill()
+        writer.wait()
+    assert predict(run, *asked).code == 0
+    assert [path.name for path in out.iterdir()] == ["images.h5"]
+
+
+def test_leftovers_beside_other_files_stay_where_the_folder_is_refused(run: Path, frames: Path, tmp_path: Path):
+    out = tmp_path / "results"
+    out.mkdir()
+    for name in (".images.h5.7.part", "notes.txt"):
+        (out / name).write_text("x")
+    refused = predict(run, f"input='{frames}'", f"out={out}", "format=h5")
+    assert refused.code == 2
+    assert sorted(path.name for path in out.iterdir()) == [".images.h5.7.part", "notes.txt"]
 
 
 @pytest.mark.parametrize(("form", "kept"), [("h5", 0), ("png", 2)])

@@ -18,7 +18,8 @@ from spt.training.figures import ContactSheets, ModelGraph, ReliabilityDiagrams
 
 
 def trainer(epoch: int) -> Any:
-    return SimpleNamespace(current_epoch=epoch, is_global_zero=True, max_epochs=4, loggers=[])
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(_batches_that_stepped=0))
+    return SimpleNamespace(current_epoch=epoch, is_global_zero=True, max_epochs=4, loggers=[], fit_loop=loop)
 
 
 def test_the_sheet_shows_the_images_of_validation_at_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -45,7 +45,7 @@ def varied(records: Sequence[RunRecord]) -> list[str]:
         differing = [folder for folder in differing if folder != "head"]
     differing.sort(key=lambda folder: FIRST.index(folder) if folder in FIRST else len(FIRST))
     names = dict.fromkeys(name for record in records for name in record.settings)
-    return differing + [name for name in names if _is_compared(name) and _differs(records, name, folders)]
+    return differing + [name for name in names if is_compared(name) and _differs(records, name, folders)]
 
 
 def value(record: RunRecord, name: str) -> str:
@@ -68,7 +68,8 @@ def _folders(records: Sequence[RunRecord]) -> list[str]:
     return [folder for folder in chosen if folder not in SIDE_FOLDERS]
 
 
-def _is_compared(name: str) -> bool:
+def is_compared(name: str) -> bool:
+    """Whether runs are compared by a setting, by its dotted name."""
     hidden = any(name == left or name.startswith(f"{left}.") for left in LEFT_OUT)
     return not hidden and not name.rpartition(".")[2].startswith("_")
 

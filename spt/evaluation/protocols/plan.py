@@ -10,6 +10,11 @@ SEEN, UNSEEN = "seen", "unseen"
 """Behind diffusers of the training, and behind others: never averaged."""
 
 
+def kind_by_name(split: str) -> str:
+    """Whether a split of the data that the network was trained on shows trained or unseen diffusers."""
+    return UNSEEN if split.endswith("unseen") else SEEN
+
+
 @dataclass(frozen=True)
 class Subject:
     """What is evaluated on.
@@ -17,7 +22,7 @@ class Subject:
     Args:
         source: of the data.
         splits: its pairs, with prepared objects; without ``train``.
-        own: whether the network was trained on these data.
+        own: whether the splits show the diffusers that their names say; where not, all are new to the network.
         images: how many pairs a protocol simulates for each kind of diffuser and each point.
         values: for a curve: the values of the changed quantity, in SI units; None for those of the protocol.
         objects: name to objects that ``unseen_class`` may show.
@@ -29,6 +34,10 @@ class Subject:
     images: int = 128
     values: Sequence[float] | None = None
     objects: Mapping[str, object] = field(default_factory=dict)
+
+    def kind(self, split: str) -> str:
+        """Whether a split shows trained or unseen diffusers."""
+        return kind_by_name(split) if self.own else UNSEEN
 
     def notes(self) -> list[str]:
         """What every table on these data says first."""

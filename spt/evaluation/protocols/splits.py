@@ -6,15 +6,8 @@ from dataclasses import replace
 from spt.data.pairs import Pairs
 from spt.data.simulated import SimulatedSpeckles
 from spt.errors import InvalidValue
-from spt.evaluation.protocols.plan import SEEN, UNSEEN, Plan, Point, Subject
+from spt.evaluation.protocols.plan import UNSEEN, Plan, Point, Subject
 from spt.evaluation.protocols.simulated_pairs import both_kinds, named
-
-WHATEVER_THE_NAME = "All their diffusers are new to it, whatever the splits are called."
-
-
-def kind_of(split: str) -> str:
-    """Whether a split shows trained or unseen diffusers: its name says it."""
-    return UNSEEN if split.endswith("unseen") else SEEN
 
 
 def splits(subject: Subject) -> list[Plan]:
@@ -28,6 +21,10 @@ def seen(subject: Subject) -> list[Plan]:
     Raises:
         InvalidValue: if there is none.
     """
+    if not subject.own:
+        raise InvalidValue(
+            "protocol=seen needs trained diffusers, and all diffusers of these data are new to the network."
+        )
     there = {name: pairs for name, pairs in subject.splits.items() if name.endswith("_seen")}
     if not there:
         raise InvalidValue(
@@ -46,11 +43,11 @@ def unseen_diffuser(subject: Subject) -> list[Plan]:
     title = "the same new objects"
     if isinstance(subject.source, SimulatedSpeckles):
         pairs = both_kinds(subject, subject.source)
-        notes = _said(subject)
+        notes = subject.notes()
         if subject.source.setup.measured:
             notes.append("The media were measured: the new ones are those of val_unseen.")
         return [Plan("unseen_diffuser", title, [Point("new objects", named(pairs, "new objects"))], notes=notes)]
-    there = {name: pairs for name, pairs in subject.splits.items() if kind_of(name) == UNSEEN}
+    there = {name: pairs for name, pairs in subject.splits.items() if subject.kind(name) == UNSEEN}
     if not there:
         raise InvalidValue(
             "protocol=unseen_diffuser: no recorded pair is behind an unseen diffuser. Name diffusers that do not train "
@@ -77,13 +74,13 @@ def by_distance(subject: Subject) -> list[Plan]:
         )
     distances = sorted({value for pairs in known.values() for value in pairs.parameters["distance"].tolist()})
     points = [
-        Point(f"{name}, {distance * 1e3:.4g} mm", {kind_of(name): part}, distance * 1e3)
+        Point(f"{name}, {distance * 1e3:.4g} mm", {subject.kind(name): part}, distance * 1e3)
         for name, pairs in known.items()
         for distance in distances
         if (part := _at(pairs, distance)) is not None
     ]
     axis = "distance [mm]"
-    return [Plan("unseen_distance", "each distance of the recorded pairs", points, axis, notes=_said(subject))]
+    return [Plan("unseen_distance", "each distance of the recorded pairs", points, axis, notes=subject.notes())]
 
 
 def _at(pairs: Pairs, distance: float) -> Pairs | None:
@@ -97,9 +94,5 @@ def _at(pairs: Pairs, distance: float) -> Pairs | None:
 
 
 def _as_they_are(name: str, title: str, subject: Subject, chosen: Mapping[str, Pairs]) -> Plan:
-    points = [Point(split, {kind_of(split): replace(pairs)}) for split, pairs in chosen.items()]
-    return Plan(name, title, points, notes=_said(subject), own=subject.own)
-
-
-def _said(subject: Subject) -> list[str]:
-    return subject.notes() if subject.own else [*subject.notes(), WHATEVER_THE_NAME]
+    points = [Point(split, {subject.kind(split): replace(pairs)}) for split, pairs in chosen.items()]
+    return Plan(name, title, points, notes=subject.notes(), own=subject.own)

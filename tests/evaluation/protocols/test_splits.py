@@ -32,8 +32,14 @@ def test_every_split_is_a_point_of_its_kind():
 
 
 def test_other_data_are_said_to_be_new_to_the_network():
-    (plan,) = PROTOCOLS["splits"](subject("val_seen", own=False))
-    assert "not trained on these data" in plan.notes[0]
+    other = subject("val_seen", "val_unseen", own=False)
+    (plan,) = PROTOCOLS["splits"](other)
+    assert plan.notes == ["The network was not trained on these data."]
+    assert plan.kinds == ["unseen"]
+    (plan,) = PROTOCOLS["unseen_diffuser"](other)
+    assert [point.label for point in plan.points] == ["val_seen", "val_unseen"]
+    with pytest.raises(InvalidValue, match="all diffusers of these data are new to the network"):
+        PROTOCOLS["seen"](other)
 
 
 @pytest.mark.parametrize(
