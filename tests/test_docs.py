@@ -266,6 +266,7 @@ GROUPS = {
     "objects": "objects@data.source.objects",
     "preparation": "preparation@data.preparation",
     "augmentation": "augmentation@data.augmentation",
+    "twin": "twin@data.twin",
     "experiment": "experiment",
 }
 CHOICES = [(folder, path.stem) for folder in GROUPS for path in sorted((CONFIGS / folder).glob("*.yaml"))]

@@ -70,7 +70,7 @@ class SpeckleDataModule(LightningDataModule):
                 raise InvalidValue(
                     "data.twin simulates the training pairs. Leave out data.online and data.augmentation."
                 )
-            check_twin(preparation, preparation.target.result(source.object_size))
+            check_twin(preparation)
         self.simulation: Simulation | None = source.simulation(fresh=True) if online else None
         self.source, self.preparation = source, preparation
         self.batch_size, self.workers, self.seed = batch_size, workers, seed

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.preparation.geometry import same_aspect
+from spt.data.twin import check_twin
 from spt.errors import InvalidValue
 from spt.heads import Head
 from spt.losses import check_head, minimum_size
@@ -50,6 +51,8 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     data.cache_folder = Path(config.cache).expanduser()
     loss: nn.Module = build(config.loss)
     check_sizes(data.input_size, data.object_size)
+    if data.twin is not None:
+        check_twin(data.preparation, data.object_size)
     check_model(model, data.input_shape, head.channels, data.batch_size)
     check_loss(loss, head, data.object_size)
     if new and config.weights:

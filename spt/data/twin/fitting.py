@@ -25,12 +25,12 @@ PIECE = 32
 """Frames that are prepared at once."""
 
 
-def check_twin(preparation: Preparation, image: tuple[int, int]) -> None:
+def check_twin(preparation: Preparation, image: tuple[int, int] | None = None) -> None:
     """Refuse what a twin cannot predict.
 
     Args:
         preparation: of the frames.
-        image: size of the prepared objects [px].
+        image: size of the prepared objects [px]; None where it is not known yet.
     Raises:
         InvalidValue: naming the setting.
     """
@@ -41,7 +41,7 @@ def check_twin(preparation: Preparation, image: tuple[int, int]) -> None:
         )
     if preparation.blocks is None:
         raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
-    if image[0] != image[1]:
+    if image is not None and image[0] != image[1]:
         raise InvalidValue(
             f"a twin needs square objects, and these have {image[0]}x{image[1]} px. Set data.preparation.target.crop."
         )
