@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -49,8 +51,8 @@ class Prepared:
         Raises:
             UserError: if its weights do not fit the network, or no epoch is left.
         """
-        load_weights(self.parts.model, self.folder.last)
-        done, planned = finished_epochs(self.folder), self.trainer.max_epochs
+        saved = load_weights(self.parts.model, self.folder.last)
+        done, planned = finished_epochs(saved), self.trainer.max_epochs
         if planned is not None and 0 <= planned < done:
             raise InvalidValue(f"this run has trained {done} epochs; trainer.max_epochs={planned} is less. Use more.")
 
@@ -213,7 +215,7 @@ def build_trainer(config: DictConfig, folder: RunFolder, size: tuple[int, int]) 
     )
 
 
-def finished_epochs(folder: RunFolder) -> int:
-    """Epochs that ``last.ckpt`` has behind it."""
-    progress = read_checkpoint(folder.last)["loops"]["fit_loop"]["epoch_progress"]
+def finished_epochs(checkpoint: Mapping[str, Any]) -> int:
+    """Epochs that a ``last.ckpt`` has behind it."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
     return int(progress["current"]["processed"])
