@@ -63,6 +63,7 @@ def evaluate(
     bins: int = BINS,
     baseline_pairs: int = BASELINE_PAIRS,
     cache: Path | None = None,
+    kept: Mapping[str, Mapping[str, Scores]] | None = None,
 ) -> Evaluation:
     """Score a network and the baselines on every split but ``train``.
 
@@ -77,13 +78,14 @@ def evaluate(
         bins: bins of the calibration error.
         baseline_pairs: training pairs that the baselines use at most; 0 leaves the baselines out.
         cache: folder where the baselines' scores are kept for other runs on the same data; None keeps none.
+        kept: scores of the baselines that are known already, for where none are computed.
     Raises:
         InvalidValue: if predictions are not finite, naming split and images, after all files were written.
     """
     predictor.model.eval()
     evaluated = {name: pairs for name, pairs in splits.items() if name != "train"}
     network = {name: score_network(predictor, pairs, run["network"], bins) for name, pairs in evaluated.items()}
-    result = Evaluation(network, {name: {} for name in evaluated})
+    result = Evaluation(network, {name: dict((kept or {}).get(name, {})) for name in evaluated})
     write_metrics(files.metrics, result.scores, result.baselines, run)
     if baseline_pairs > 0:
         began = time.perf_counter()

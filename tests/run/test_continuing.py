@@ -163,6 +163,24 @@ def test_a_finished_run_goes_on_where_there_is_something_to_do(
     assert len(resumed) == 1
 
 
+def test_the_baselines_stay_where_none_are_computed(copy: RunFolder):
+    """They belong to data and preparation, and not to the epochs of the network."""
+    before = json.loads(copy.metrics.read_text())
+    continue_run([f"run={copy.path}", "trainer.max_epochs=3", "baseline_pairs=0"])
+    after = json.loads(copy.metrics.read_text())
+    assert after["run"]["epochs"] == 3
+    assert after["baselines"] == before["baselines"]
+    assert after["baselines"]["val_seen"]["linear ridge"]["pcc"]["n"] == 8
+    assert after["run"]["baseline_seconds"] == before["run"]["baseline_seconds"]
+    assert "linear ridge" in copy.report.read_text()
+
+
+def test_the_baselines_of_other_data_do_not_stay(copy: RunFolder):
+    changes = ["trainer.max_epochs=3", "baseline_pairs=0", "data.source.camera.photoelectrons=50"]
+    continue_run([f"run={copy.path}", *changes])
+    assert not any(json.loads(copy.metrics.read_text())["baselines"].values())
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):
     with pytest.raises(MissingFile, match=r"config\.yaml is not there"):
         continue_run([f"run={tmp_path}"])
