@@ -80,20 +80,17 @@ class Pairs:
         """Targets in [0, 1]."""
         return images(self.target[start:stop])
 
-    def part(self, rows: slice) -> "Pairs":
-        """Some of the pairs, without a copy."""
+    def part(self, rows: Sequence[int]) -> "Pairs":
+        """Some of the pairs, without a copy of their images."""
+        rows = list(rows)
         parameters = {name: values[rows] for name, values in self.parameters.items()}
-        speckle, target = (_part(images, rows) for images in (self.speckle, self.target))
+        speckle, target = (Selected(images, rows) for images in (self.speckle, self.target))
         return Pairs(self.name, speckle, target, self.diffuser[rows], parameters)
 
     def where(self, row: int) -> str:
         """What messages call a pair: its place, and the file of its speckle where there is one."""
         name = f"{self.name} pair {row}"
         return f"{name} ({self.speckle.name(row)})" if isinstance(self.speckle, Frames) else name
-
-
-def _part(images: Tensor | Frames, rows: slice) -> Tensor | Frames:
-    return Selected(images, range(len(images))[rows]) if isinstance(images, Frames) else images[rows]
 
 
 class PreparedTargets(Frames):
