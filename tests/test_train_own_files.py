@@ -92,6 +92,27 @@ def test_a_continued_run_keeps_its_pairs_and_their_preparation(lab: Path, tmp_pa
     assert (run / ".hydra/config.yaml").read_bytes().replace(b"max_epochs: 2", b"max_epochs: 1") == before
 
 
+@pytest.mark.parametrize(("objects", "choice"), [((80, 100), 0), ((80, 100), 1), ((28, 28), 0)])
+def test_sizes_that_do_not_fit_end_in_one_message_whose_settings_train(tmp_path: Path, objects, choice: int):
+    """Frames of 80x100 px suit neither the network (multiples of 8) nor square objects."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "s.npy", rng.integers(0, 4000, (12, 80, 100), dtype=np.uint16))
+    np.save(tmp_path / "t.npy", rng.integers(0, 256, (12, *objects), dtype=np.uint8))
+    start = [
+        "train.py", "data=arrays", f"data.source.speckle={tmp_path}/s.npy", f"data.source.target={tmp_path}/t.npy",
+        "baseline_pairs=0", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    refused = command(*start)
+    assert refused.code == 2
+    assert "multiples of 8, got 80x100" in refused.err
+    assert ("another ratio" in refused.err) == (objects == (28, 28))
+    said = refused.err.partition("Settings that work: ")[2]
+    settings = [word for word in said.split("; or ")[choice].split() if word.startswith("data.")]
+    assert settings
+    done = command(*start, *settings)
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     ("pixels", "said"),
     [(np.full((32, 32), 7, np.uint16), "is constant"), (np.full((32, 32), np.nan, np.float32), "holds NaN")],
