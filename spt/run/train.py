@@ -30,7 +30,7 @@ from spt.training.memory import checkpoint_activations
 from spt.training.module import SpeckleModule
 from spt.training.monitor import check_monitor, monitored_names
 from spt.training.seeding import seed_everything
-from spt.training.trainer import callbacks_of, check_trainer, quiet_lightning, trainer_arguments
+from spt.training.trainer import callbacks_of, check_trainer, log_every_epoch, quiet_lightning, trainer_arguments
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,7 @@ def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     module = connect(prepared, splits)
     if prepared.trainer.is_global_zero:
         note_start(prepared.folder)
+    log_every_epoch(prepared.trainer, len(prepared.parts.data.train_dataloader()) // prepared.trainer.world_size)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
     return evaluate_best(prepared.config, prepared.folder, prepared.parts, prepared.trainer, prepared.began)
