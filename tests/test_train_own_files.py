@@ -115,7 +115,10 @@ def test_sizes_that_do_not_fit_end_in_one_message_whose_settings_train(tmp_path:
 
 @pytest.mark.parametrize(
     ("pixels", "said"),
-    [(np.full((32, 32), 7, np.uint16), "is constant"), (np.full((32, 32), np.nan, np.float32), "holds NaN")],
+    [
+        (np.full((32, 32), 7, np.uint16), "constant, every pixel is 7"),
+        (np.full((32, 32), np.nan, np.float32), "100.00% of the pixels are NaN or infinite"),
+    ],
 )
 def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, pixels: np.ndarray, said: str):
     for file in (lab / "speckle").rglob("*.tif"):
@@ -128,6 +131,40 @@ def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, 
     assert "sp_4.tif" in done.err
     assert said in done.err
     assert "epoch" not in done.out + done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.preparation.scale=set"],
+        ["data.preparation.correction.background=mean"],
+        ["data.preparation.correction.flat=envelope", "data.preparation.scale=set"],
+    ],
+)
+def test_a_frame_with_nan_is_named_where_training_frames_decide_the_preparation(lab: Path, tmp_path: Path, settings):
+    """Their mean is NaN, and that must not be taken for something else."""
+    for file in (lab / "speckle").rglob("*.tif"):
+        pixels = tifffile.imread(file).astype(np.float32)
+        write(file, pixels * np.nan if file.stem == "sp_4" else pixels)
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.source.split.validation=0.2", "leaks=off",
+        *settings, *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "sp_4.tif): 100.00% of the pixels are NaN or infinite. Mend the file" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("leaks", ["error", "off"])
+def test_a_background_that_leaves_no_light_is_refused(lab: Path, tmp_path: Path, leaks: str):
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.preparation.correction.background=60000",
+        f"leaks={leaks}", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "data.preparation.correction.background=60000 leaves no light in the training frames" in done.err
+    assert "Set a lower background, or null." in done.err
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from spt.data.bad_pixels import NEGATIVE, REMEDY, pixel_problem, place
 from spt.data.files.frames import Frames
 from spt.data.preparation.correction import FRAMES, Correction, mean_frame
 from spt.data.preparation.geometry import Geometry, Size
@@ -86,13 +87,25 @@ class Preparation(nn.Module):
         """Find what training frames or files decide: background, illumination, the scale of the set.
 
         Raises:
-            UserError: if a file cannot be used.
+            UserError: if a file or a frame cannot be used, or the background leaves no light.
         """
+        numbers = evenly(len(frames), FRAMES)
         if self.correction.needs_fit:
-            self.correction.fit(mean_frame(frames), _open)
+            mean = mean_frame(frames)
+            if not mean.isfinite().all():
+                _refuse(frames, next(k for k in numbers if not frames[k].isfinite().all()))
+            self.correction.fit(mean, _open)
+        if self.correction.background is not None and not any(self.light(frames[k]).any() for k in numbers):
+            brightest = max(float(frames[k].float().max()) for k in numbers)
+            raise InvalidValue(
+                f"data.preparation.correction.background={self.correction.settings['background']} leaves no light in "
+                f"the training frames: their brightest pixel is {brightest:g}. Set a lower background, or null."
+            )
         if self.scale == "set":
-            numbers = evenly(len(frames), FRAMES)
-            moments = torch.stack([_moments(self._compressed(frames[k : k + 1])) for k in numbers]).mean(0)
+            each = [_moments(self._compressed(frames[k : k + 1])) for k in numbers]
+            if bad := [k for k, moments in zip(numbers, each, strict=True) if not moments.isfinite().all()]:
+                _refuse(frames, bad[0])
+            moments = torch.stack(each).mean(0)
             self.level = moments[0].float()
             self.spread = (moments[1] - moments[0] ** 2).sqrt().float()
             if not self.spread > 0:
@@ -138,6 +151,14 @@ class Preparation(nn.Module):
     def _compressed(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
         x = self.light(speckle)
         return x.sqrt() if self.transform == "sqrt" else x.log1p() if self.transform == "log" else x
+
+
+def _refuse(frames: Tensor | Frames, number: int) -> None:
+    """Name a training frame that is no camera's, or of which the preparation makes NaN or infinity."""
+    frame = frames[number].numpy()
+    problem = pixel_problem(frame) or "the preparation makes NaN or infinite values of it"
+    first = f"{NEGATIVE} " if (frame < 0).any() else ""
+    raise InvalidValue(f"the speckle of {place('train', number, frames)}: {problem}. {first}{REMEDY}")
 
 
 def _moments(x: Float[Tensor, "*b h w"]) -> Float[Tensor, " 2"]:
