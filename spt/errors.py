@@ -13,6 +13,23 @@ class InvalidValue(UserError, ValueError):
     """A setting, or the content of a file, has a value that does not work."""
 
 
+class WrongSize(InvalidValue):
+    """An image has a size that does not work.
+
+    Args:
+        problem: a sentence.
+        remedy: another one.
+        divisor: what a network needs height and width to be multiples of.
+    """
+
+    def __init__(self, problem: str, remedy: str, divisor: int = 1) -> None:
+        super().__init__(f"{problem} {remedy}")
+        self.problem, self.remedy, self.divisor = problem, remedy, divisor
+
+    def __reduce__(self) -> tuple[type["WrongSize"], tuple[str, str, int]]:
+        return type(self), (self.problem, self.remedy, self.divisor)  # a loader process hands it over
+
+
 class InvalidType(UserError, TypeError):
     """A setting has a value of the wrong type."""
 

@@ -92,9 +92,33 @@ def test_a_continued_run_keeps_its_pairs_and_their_preparation(lab: Path, tmp_pa
     assert (run / ".hydra/config.yaml").read_bytes().replace(b"max_epochs: 2", b"max_epochs: 1") == before
 
 
+@pytest.mark.parametrize(("objects", "choice"), [((80, 100), 0), ((80, 100), 1), ((28, 28), 0)])
+def test_sizes_that_do_not_fit_end_in_one_message_whose_settings_train(tmp_path: Path, objects, choice: int):
+    """Frames of 80x100 px suit neither the network (multiples of 8) nor square objects."""
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "s.npy", rng.integers(0, 4000, (12, 80, 100), dtype=np.uint16))
+    np.save(tmp_path / "t.npy", rng.integers(0, 256, (12, *objects), dtype=np.uint8))
+    start = [
+        "train.py", "data=arrays", f"data.source.speckle={tmp_path}/s.npy", f"data.source.target={tmp_path}/t.npy",
+        "baseline_pairs=0", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    ]  # fmt: skip
+    refused = command(*start)
+    assert refused.code == 2
+    assert "multiples of 8, got 80x100" in refused.err
+    assert ("another ratio" in refused.err) == (objects == (28, 28))
+    said = refused.err.partition("Settings that work: ")[2]
+    settings = [word for word in said.split("; or ")[choice].split() if word.startswith("data.")]
+    assert settings
+    done = command(*start, *settings)
+    assert done.code == 0, done.err
+
+
 @pytest.mark.parametrize(
     ("pixels", "said"),
-    [(np.full((32, 32), 7, np.uint16), "is constant"), (np.full((32, 32), np.nan, np.float32), "holds NaN")],
+    [
+        (np.full((32, 32), 7, np.uint16), "constant, every pixel is 7"),
+        (np.full((32, 32), np.nan, np.float32), "100.00% of the pixels are NaN or infinite"),
+    ],
 )
 def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, pixels: np.ndarray, said: str):
     for file in (lab / "speckle").rglob("*.tif"):
@@ -107,6 +131,40 @@ def test_a_bad_frame_is_named_before_the_first_epoch(lab: Path, tmp_path: Path, 
     assert "sp_4.tif" in done.err
     assert said in done.err
     assert "epoch" not in done.out + done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.preparation.scale=set"],
+        ["data.preparation.correction.background=mean"],
+        ["data.preparation.correction.flat=envelope", "data.preparation.scale=set"],
+    ],
+)
+def test_a_frame_with_nan_is_named_where_training_frames_decide_the_preparation(lab: Path, tmp_path: Path, settings):
+    """Their mean is NaN, and that must not be taken for something else."""
+    for file in (lab / "speckle").rglob("*.tif"):
+        pixels = tifffile.imread(file).astype(np.float32)
+        write(file, pixels * np.nan if file.stem == "sp_4" else pixels)
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.source.split.validation=0.2", "leaks=off",
+        *settings, *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "sp_4.tif): 100.00% of the pixels are NaN or infinite. Mend the file" in done.err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("leaks", ["error", "off"])
+def test_a_background_that_leaves_no_light_is_refused(lab: Path, tmp_path: Path, leaks: str):
+    done = command(
+        "train.py", "data=folder", f"data.source.root={lab}", "data.preparation.correction.background=60000",
+        f"leaks={leaks}", *SETTINGS, f"hydra.run.dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert done.code == 2
+    assert "data.preparation.correction.background=60000 leaves no light in the training frames" in done.err
+    assert "Set a lower background, or null." in done.err
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 

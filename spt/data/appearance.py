@@ -52,8 +52,12 @@ def outside(found: Ranges, known: Ranges) -> list[str]:
 
 def sentence(name: str, found: Ranges, known: Ranges) -> str:
     """Both ranges of a number in words."""
-    (low, high), (least, most) = found[name], known[name]
-    return f"The {WORDS[name]} is {low:.3g} to {high:.3g}; the training frames had {least:.3g} to {most:.3g}."
+    return f"The {WORDS[name]} is {_span(found[name])}; the training frames had {_span(known[name])}."
+
+
+def _span(both: list[float]) -> str:
+    low, high = (f"{value:.3g}" for value in both)
+    return low if low == high else f"{low} to {high}"
 
 
 def _measure(frame: Tensor) -> Float[Tensor, " 4"]:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from spt.data.bad_pixels import NEGATIVE, OUTSIDE, not_finite, outside, place
 from spt.data.files.frames import Frames, Selected, digest
 from spt.data.preparation import TargetPreparation
 from spt.data.preparation.target import images
@@ -80,20 +81,16 @@ class Pairs:
         """Targets in [0, 1]."""
         return images(self.target[start:stop])
 
-    def part(self, rows: slice) -> "Pairs":
-        """Some of the pairs, without a copy."""
+    def part(self, rows: Sequence[int]) -> "Pairs":
+        """Some of the pairs, without a copy of their images."""
+        rows = list(rows)
         parameters = {name: values[rows] for name, values in self.parameters.items()}
-        speckle, target = (_part(images, rows) for images in (self.speckle, self.target))
+        speckle, target = (Selected(images, rows) for images in (self.speckle, self.target))
         return Pairs(self.name, speckle, target, self.diffuser[rows], parameters)
 
     def where(self, row: int) -> str:
         """What messages call a pair: its place, and the file of its speckle where there is one."""
-        name = f"{self.name} pair {row}"
-        return f"{name} ({self.speckle.name(row)})" if isinstance(self.speckle, Frames) else name
-
-
-def _part(images: Tensor | Frames, rows: slice) -> Tensor | Frames:
-    return Selected(images, range(len(images))[rows]) if isinstance(images, Frames) else images[rows]
+        return place(self.name, row, self.speckle)
 
 
 class PreparedTargets(Frames):
@@ -185,26 +182,15 @@ def _refuse_poison(batch: Sample, where: Callable[[int], str]) -> None:
     def named(bad: Tensor) -> str:
         return ", ".join(where(number) for number in batch["index"][bad].tolist())
 
-    low, high = _extremes(batch["speckle"])
-    bad = ~(low.isfinite() & high.isfinite())
+    bad = not_finite(batch["speckle"])
     if bad.any():
         raise InvalidValue(
             f"the speckle of {named(bad)} holds NaN or infinite values after preparation (negative intensities under "
-            "data.preparation.transform=sqrt give NaN too). Mend or leave out these frames; "
-            "data.preparation.correction.background=0 sets negative values to 0."
+            f"data.preparation.transform=sqrt give NaN too). Mend or leave out these frames; {NEGATIVE}"
         )
-    low, high = _extremes(batch["target"])
-    bad = ~((low >= 0) & (high <= 1))
+    bad = outside(batch["target"])
     if bad.any():
-        raise InvalidValue(
-            f"the target of {named(bad)} holds NaN or values outside [0, 1]. Scale the objects to [0, 1] or give them "
-            "as uint8."
-        )
-
-
-def _extremes(images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, " b"], Float[Tensor, " b"]]:
-    """Least and greatest value of each image; NaN where it holds one. A tenth of the time of a test of every pixel."""
-    return images.amin((1, 2, 3)), images.amax((1, 2, 3))
+        raise InvalidValue(f"the target of {named(bad)} {OUTSIDE}. Scale the objects to [0, 1] or give them as uint8.")
 
 
 def whole(batch: Any) -> Any:

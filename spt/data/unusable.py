@@ -1,17 +1,12 @@
 """Pairs that no training can use are refused when all images are read for the first time, before the first epoch."""
 
-import torch
 from jaxtyping import Bool, Shaped
 from torch import Tensor
 
+from spt.data.bad_pixels import NEGATIVE, OUTSIDE, REMEDY, extremes, not_finite, outside, pixel_problem
 from spt.data.pairs import Pairs, images
 from spt.data.preparation import Preparation
 from spt.errors import InvalidValue
-
-REMEDY = (
-    "Mend the file, or leave it out: python scripts/check_data.py data=… out=bad.txt lists all bad images, and "
-    "data.source.skip=bad.txt leaves them out."
-)
 
 
 def refuse_unusable(
@@ -35,22 +30,23 @@ def refuse_unusable(
     Raises:
         InvalidValue: naming the first bad image.
     """
-    low, high = _extremes(speckle)
-    _refuse(pairs, start, ~(low.isfinite() & high.isfinite()), "speckle", "holds NaN or infinite values")
-    _refuse(pairs, start, low == high, "speckle", "is constant: all of its pixels are equal")
-    negative = low < 0
+    low, high = extremes(speckle)
+    bad = ~(low.isfinite() & high.isfinite()) | (low == high)
+    negative = (low < 0) & ~bad
     if negative.any():
-        negative[negative.clone()] = ~preparation(speckle[negative][:, None]).isfinite().flatten(1).all(1)
-        said = "holds negative intensities, of which the preparation makes NaN"
-        _refuse(pairs, start, negative, "speckle", said, "data.preparation.correction.background=0 sets them to 0. ")
-    low, high = _extremes(images(target)[:, 0])
-    _refuse(pairs, start, ~((low >= 0) & (high <= 1)), "target", "holds NaN or values outside [0, 1]")
-
-
-def _extremes(block: Shaped[Tensor, "b h w"]) -> tuple[Tensor, Tensor]:
-    """Least and greatest pixel of each image; NaN where it holds one."""
-    flat = block.flatten(1).numpy()  # a hundred times as fast as torch.aminmax on bytes
-    return torch.from_numpy(flat.min(1).astype(float)), torch.from_numpy(flat.max(1).astype(float))
+        bad[negative] = not_finite(preparation(speckle[negative][:, None]))
+    if bad.any():
+        row = int(bad.nonzero()[0, 0])
+        first = f"{NEGATIVE} " if negative[row] else ""
+        raise InvalidValue(
+            f"the speckle of {pairs.where(start + row)}: {pixel_problem(speckle[row].numpy())}. {first}{REMEDY}"
+        )
+    background = preparation.correction.background
+    if background is not None:
+        dark = (speckle.float() <= background).flatten(1).all(1)
+        said = "is dark everywhere once data.preparation.correction.background is subtracted"
+        _refuse(pairs, start, dark, "speckle", said, "Set a lower background, or null. ")
+    _refuse(pairs, start, outside(images(target)), "target", OUTSIDE)
 
 
 def _refuse(pairs: Pairs, start: int, bad: Bool[Tensor, " b"], side: str, problem: str, first: str = "") -> None:

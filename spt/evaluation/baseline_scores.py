@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
+from spt.data.readers import evenly
 from spt.evaluation.baselines import BASELINES, Baseline
 from spt.evaluation.data_identity import add_images
 from spt.evaluation.scores import Scores, image_scores, summarise
@@ -23,7 +24,7 @@ from spt.metrics import METRICS
 
 log = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 """Raise this when a baseline or a metric gives other numbers: older files are then not read."""
 
 ImageScores = dict[str, dict[str, Float[Tensor, " n"]]]
@@ -41,14 +42,14 @@ def score_baselines(
         train: training pairs.
         splits: the splits to score.
         preparation: the network's own.
-        most_pairs: of more training pairs only the first so many are used.
+        most_pairs: of more training pairs only so many are used, evenly spread.
         cache: folder for the scores of every image; None computes them anew.
     Returns:
         Split to baseline to scores.
     """
     if len(train) > most_pairs:
-        log.info("Baselines use the first %d of %d training pairs (baseline_pairs).", most_pairs, len(train))
-        train = train.part(slice(most_pairs))
+        log.info("Baselines use %d of %d training pairs, evenly spread (baseline_pairs).", most_pairs, len(train))
+        train = train.part(evenly(len(train), most_pairs))
     files: dict[str, Path] = {}
     if cache is not None:
         known = _digest(train)

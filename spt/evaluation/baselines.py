@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
+from spt.data.readers import evenly
 from spt.evaluation.linear_ridge import LinearRidge
 from spt.evaluation.prepared_rows import PreparedRows, mean_of, parts, products
 from spt.metrics import filter_gaussian, pcc
@@ -22,6 +23,7 @@ Baseline = Callable[[Pairs], Iterator[Float[Tensor, "b 1 h w"]]]
 
 BLUR_SIGMAS = (1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0)
 BLUR_PAIRS = 256
+"""Training pairs, spread evenly, that choose the width."""
 PIXELS = 2**22
 """Pixels of the images that are made at once: 16 MB as float32."""
 
@@ -38,12 +40,13 @@ class RawSpeckle:
 
 
 class BestBlur:
-    """The speckle blurred by the Gaussian whose images correlate best with the targets of the first training pairs."""
+    """The speckle blurred by the Gaussian whose images correlate best with the targets of some training pairs."""
 
     def __init__(self, train: Pairs, preparation: Preparation) -> None:
         self.preparation = preparation
-        speckle = torch.cat([on_object_grid(preparation, train, p) for p in parts(train.speckle[:BLUR_PAIRS], PIXELS)])
-        self.sigma = best_blur(speckle, train.images(0, BLUR_PAIRS))
+        some = train.part(evenly(len(train), BLUR_PAIRS))
+        speckle = torch.cat([on_object_grid(preparation, some, part) for part in parts(some.speckle, PIXELS)])
+        self.sigma = best_blur(speckle, some.images())
 
     def __call__(self, pairs: Pairs) -> Iterator[Float[Tensor, "b 1 h w"]]:
         """Yield the images."""

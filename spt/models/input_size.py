@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from spt.errors import InvalidValue
+from spt.errors import InvalidValue, WrongSize
 
 
 def check_size(speckle: Tensor, divisor: int, network: str, training: bool = False) -> None:
@@ -14,15 +14,17 @@ def check_size(speckle: Tensor, divisor: int, network: str, training: bool = Fal
         network: its name in the message.
         training: whether BatchNorm at the deepest map takes its statistics from this batch; one value has none.
     Raises:
-        InvalidValue: naming the divisor and the nearest sizes that work, or the least batch.
+        WrongSize: naming the divisor and the nearest sizes that work.
+        InvalidValue: naming the least batch.
     """
     b, h, w = speckle.shape[0], *speckle.shape[-2:]
     if h % divisor or w % divisor or not h or not w:
         down = tuple(max(divisor, n // divisor * divisor) for n in (h, w))
         up = tuple(max(divisor, -(-n // divisor) * divisor) for n in (h, w))
-        raise InvalidValue(
-            f"{network}: height and width must be multiples of {divisor}, got {h}x{w}. "
-            f"Nearest sizes that work: {down[0]}x{down[1]} and {up[0]}x{up[1]}."
+        raise WrongSize(
+            f"{network}: height and width must be multiples of {divisor}, got {h}x{w}.",
+            f"Nearest sizes that work: {down[0]}x{down[1]} and {up[0]}x{up[1]}.",
+            divisor,
         )
     if training and b * h * w == divisor**2:
         raise InvalidValue(one_value(network, h, w))

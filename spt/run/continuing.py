@@ -65,10 +65,11 @@ FIXED = ("monitor", "data.preparation", "data.source.split")
 """Beginnings of the names that a continued run keeps."""
 
 
-def continue_run(arguments: Sequence[str]) -> float:
-    """Go on with a run where its ``last.ckpt`` stopped.
+def continue_run(arguments: Sequence[str]) -> None:
+    """Go on with a run where its ``last.ckpt`` stopped; of one that is finished, say what it came to.
 
     An override is written into the run's configuration only once everything was built with it and the weights fit.
+    A finished run is scored again only where another number of pairs is set for the baselines.
 
     Args:
         arguments: of the command line: ``run=<folder>`` and overrides of single values.
@@ -85,15 +86,20 @@ def continue_run(arguments: Sequence[str]) -> float:
     config = trusted(anchored(changed, folder))
     _log_to(folder.path / "train.log")
 
+    from spt.run.finished import said_if_finished
     from spt.run.train import prepare, resume
 
     prepared = prepare(config, folder)
     prepared.check_continuation()
+    score_again = config.baseline_pairs not in (0, saved.baseline_pairs)
+    if not score_again and (said := said_if_finished(prepared)):
+        log.info("%s", said)
+        return
     if overrides:
         with atomic(folder.config) as part:
             OmegaConf.save(changed, part)
         log.info("Changed for the rest of this run: %s.", " ".join(overrides))
-    return resume(prepared)
+    resume(prepared)
 
 
 def read_config(folder: RunFolder) -> DictConfig:

@@ -96,7 +96,7 @@ def look_inside(request: Request) -> Found:
     """
     net = open_trained(Path(str(request.run)), request.device)
     chosen = _frames(net, request)
-    image = torch.as_tensor(net(chosen.frame))
+    image = torch.as_tensor(net.reconstruct(chosen.frame))
     pixel = _pixel(image, request.pixel)
     ready = _prepared(net, chosen.frame[None])
     gradient = saliency(net.model, net.head, ready, pixel, net.object_size)[0].sum(0).cpu()
@@ -136,7 +136,7 @@ def _frames(net: Trained, request: Request) -> Frames:
     if request.frame >= len(stack):
         raise InvalidValue(f"frame={request.frame}: {path} holds {len(stack)} frames. Count from 0.")
     others = stack[evenly(len(stack), request.frames)]
-    net(others)  # refuses another size and values that no camera records
+    net.reconstruct(others)  # refuses another size and values that no camera records
     return Frames(f"{path.name}, frame {request.frame}", stack[request.frame], others, None)
 
 

@@ -13,13 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from spt.data.datamodule import SpeckleDataModule
-from spt.data.preparation.geometry import same_aspect
 from spt.data.twin import check_twin
 from spt.errors import InvalidValue
 from spt.heads import Head
 from spt.losses import check_head, minimum_size
 from spt.metrics.image import SSIM_WINDOW
 from spt.run.building import build, refusals
+from spt.run.sizes import check_sizes
 from spt.training.initial import load_weights, set_output_prior, share_of_light
 from spt.training.schedules import parameter_groups
 
@@ -50,7 +50,7 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     data: SpeckleDataModule = build(config.data)
     data.cache_folder = Path(config.cache).expanduser()
     loss: nn.Module = build(config.loss)
-    check_sizes(data.input_size, data.object_size)
+    check_sizes(copy.deepcopy(model).eval(), data)
     if data.twin is not None:
         check_twin(data.preparation, data.object_size)
     check_model(model, data.input_shape, head.channels, data.batch_size)
@@ -62,20 +62,6 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     parts = Parts(head, model, loss, data, build(config.optimizer), build(config.scheduler))
     check_schedule(parts)
     return parts
-
-
-def check_sizes(speckle: tuple[int, int], image: tuple[int, int]) -> None:
-    """Refuse an object whose shape is not that of the network's input: its image would be squeezed.
-
-    Raises:
-        InvalidValue: naming the settings that decide.
-    """
-    if not same_aspect(speckle, image):
-        raise InvalidValue(
-            f"the network's image has the size of its input, {speckle[0]}x{speckle[1]} px, and the objects have "
-            f"{image[0]}x{image[1]} px: another ratio of height to width. Crop one of them: "
-            "data.preparation.geometry.crop=[height,width] or data.preparation.target.crop=[height,width]."
-        )
 
 
 def check_model(model: nn.Module, shape: tuple[int, int, int], channels: int, batch_size: int = 2) -> None:

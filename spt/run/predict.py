@@ -215,7 +215,7 @@ def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tenso
     Raises:
         InvalidValue: if tiles are asked for and network or data are not the same everywhere in the frame.
     """
-    network = partial(net, batch_size=request.batch_size)
+    network = partial(net.reconstruct, batch_size=request.batch_size)
     if request.tile == "none" or frames.shape[1:] == net.frame_size:
         return network
     if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size, net.object_size):

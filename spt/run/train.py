@@ -2,8 +2,10 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
@@ -29,7 +31,7 @@ from spt.training.memory import checkpoint_activations
 from spt.training.module import SpeckleModule
 from spt.training.monitor import check_monitor, monitored_names
 from spt.training.seeding import seed_everything
-from spt.training.trainer import callbacks_of, check_trainer, quiet_lightning, trainer_arguments
+from spt.training.trainer import callbacks_of, check_trainer, log_every_epoch, quiet_lightning, trainer_arguments
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +52,8 @@ class Prepared:
         Raises:
             UserError: if its weights do not fit the network, or no epoch is left.
         """
-        load_weights(self.parts.model, self.folder.last)
-        done, planned = finished_epochs(self.folder), self.trainer.max_epochs
+        saved = load_weights(self.parts.model, self.folder.last)
+        done, planned = finished_epochs(saved), self.trainer.max_epochs
         if planned is not None and 0 <= planned < done:
             raise InvalidValue(f"this run has trained {done} epochs; trainer.max_epochs={planned} is less. Use more.")
 
@@ -114,6 +116,7 @@ def _fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     module = connect(prepared, splits)
     if prepared.trainer.is_global_zero:
         note_start(prepared.folder)
+    log_every_epoch(prepared.trainer, len(prepared.parts.data.train_dataloader()) // prepared.trainer.world_size)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
     return evaluate_best(prepared.config, prepared.folder, prepared.parts, prepared.trainer, prepared.began)
@@ -221,7 +224,7 @@ def build_trainer(config: DictConfig, folder: RunFolder, shape: tuple[int, int, 
     )
 
 
-def finished_epochs(folder: RunFolder) -> int:
-    """Epochs that ``last.ckpt`` has behind it."""
-    progress = read_checkpoint(folder.last)["loops"]["fit_loop"]["epoch_progress"]
+def finished_epochs(checkpoint: Mapping[str, Any]) -> int:
+    """Epochs that a ``last.ckpt`` has behind it."""
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]
     return int(progress["current"]["processed"])

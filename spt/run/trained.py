@@ -1,7 +1,8 @@
 """A trained network from its run folder: speckles in, images out."""
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from spt.data.appearance import Ranges
+from spt.data.appearance import Ranges, appearance, outside, sentence
 from spt.data.preparation import Preparation
 from spt.errors import InvalidType, InvalidValue, MissingFile
 from spt.evaluation.predict import Predictor
@@ -37,6 +38,7 @@ class Trained:
         object_size: height and width of the images [px].
         appearance: range of mean, brightest pixel, contrast and grain size of the training frames; empty where an
             older run did not record it.
+        warned: names of the numbers of which a warning was given already.
     """
 
     config: DictConfig
@@ -47,6 +49,7 @@ class Trained:
     frame_size: tuple[int, int]
     object_size: tuple[int, int]
     appearance: Ranges
+    warned: set[str] = field(default_factory=set)
 
     def __repr__(self) -> str:
         height, width = self.frame_size
@@ -55,6 +58,8 @@ class Trained:
 
     def __call__(self, frames: Array, batch_size: int = 16) -> Array:
         """Reconstruct the objects behind recorded speckles.
+
+        Frames that do not look like those of the training get a Python warning, once for each reason.
 
         Args:
             frames: (h, w), (n, h, w) or (n, 1, h, w), as the camera gives them, of any real type.
@@ -65,6 +70,12 @@ class Trained:
             InvalidType: if the frames are no real numbers.
             InvalidValue: if they have another size than the training frames, or hold values that no camera records.
         """
+        images = self.reconstruct(frames, batch_size)
+        self._warn(_tensor(frames).reshape(-1, *self.frame_size))
+        return images
+
+    def reconstruct(self, frames: Array, batch_size: int = 16) -> Array:
+        """As a call, without a warning: for commands that look at the frames of all files themselves."""
         if batch_size < 1:
             raise InvalidValue(f"batch_size must be at least 1, got {batch_size}.")
         speckle = self._checked(_tensor(frames))
@@ -75,6 +86,15 @@ class Trained:
             raise InvalidValue(f"the images of frames {bad[:5]} hold NaN or infinity. Mend or leave out these frames.")
         shaped = images.reshape(*frames.shape[:-2], *self.object_size)
         return shaped.numpy() if isinstance(frames, np.ndarray) else shaped
+
+    def _warn(self, speckle: Tensor) -> None:
+        if not self.appearance.keys() - self.warned:
+            return
+        found = appearance(speckle.detach().cpu())
+        for name in outside(found, self.appearance):
+            if name not in self.warned:
+                self.warned.add(name)
+                warnings.warn(f"{sentence(name, found, self.appearance)} The images may be wrong.", stacklevel=3)
 
     def _checked(self, frames: Tensor) -> Tensor:
         if not isinstance(frames, Tensor) or frames.dtype.is_complex:

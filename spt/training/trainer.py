@@ -92,6 +92,19 @@ def check_trainer(trainer: Trainer, sweep: bool) -> None:
         )
 
 
+def log_every_epoch(trainer: Trainer, batches: int) -> None:
+    """Log at least once an epoch, also where there are fewer batches than the logging interval.
+
+    Args:
+        trainer: changed in place.
+        batches: of an epoch on one device.
+    """
+    limit = trainer.limit_train_batches
+    used = min(batches, limit) if isinstance(limit, int) else int(batches * limit)
+    interval: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set at run time
+    trainer.log_every_n_steps = min(interval, max(1, used))  # type: ignore[attr-defined]
+
+
 def callbacks_of(trainer: Trainer, kind: type[Kind]) -> Iterator[Kind]:
     """The trainer's callbacks of one class."""
     found: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time

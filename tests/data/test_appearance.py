@@ -35,3 +35,8 @@ def test_frames_of_another_kind_are_named_in_words(frames, word):
 
 def test_constant_frames_have_an_appearance():
     assert appearance(torch.full((2, 8, 8), 5.0))["contrast"] == [0, 0]
+
+
+def test_one_value_is_not_said_as_a_range():
+    (said, *_) = unusual(torch.full((1, 8, 8), 500.0), appearance(speckle(40)))
+    assert said.startswith("The mean grey level is 500; the training frames had ")

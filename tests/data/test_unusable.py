@@ -30,12 +30,12 @@ def test_good_pairs_pass():
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 def test_one_pixel_that_is_no_number(value):
-    with pytest.raises(ValueError, match="speckle of train pair 4 holds NaN or infinite"):
+    with pytest.raises(ValueError, match=r"speckle of train pair 4: 1\.56% of the pixels are NaN or infinite"):
         look(changed((4, 3, 3), value))
 
 
 def test_the_pair_is_named_by_its_place_in_the_split():
-    with pytest.raises(ValueError, match="speckle of train pair 8 is constant"):
+    with pytest.raises(ValueError, match=r"speckle of train pair 8: constant, every pixel is 0\.5"):
         look(changed(2, 0.5), start=6)
 
 
@@ -43,7 +43,7 @@ def test_the_pair_is_named_by_its_place_in_the_split():
 def test_a_constant_speckle_of_any_type(dtype):
     frames = (255 * FRAMES).to(dtype)
     frames[3] = torch.ones(8, 8, dtype=dtype)
-    with pytest.raises(ValueError, match=r"train pair 3 is constant.*check_data.py.*data.source.skip=bad.txt"):
+    with pytest.raises(ValueError, match=r"train pair 3: constant, every pixel is 1\..*check_data.py.*skip=bad.txt"):
         look(frames)
 
 
@@ -52,8 +52,15 @@ def test_an_empty_object_is_an_object():
 
 
 def test_negative_values_where_the_preparation_makes_nan_of_them():
-    with pytest.raises(ValueError, match=r"train pair 5 holds negative.*correction.background=0"):
+    with pytest.raises(ValueError, match=r"train pair 5: 1.56% .* negative, the lowest is -1\..*background=0"):
         look(changed((5, 0, 0), -1.0))
+
+
+def test_a_frame_that_the_background_hides():
+    hiding = Amplitude(correction=Correction(background=0.2))
+    look(preparation=hiding)
+    with pytest.raises(ValueError, match=r"train pair 2 is dark everywhere once .*background is subtracted.*a lower"):
+        look(changed(2, 0.1 + 0.01 * FRAMES[2]), preparation=hiding)
 
 
 def test_negative_values_where_it_does_not():
@@ -74,5 +81,5 @@ def test_the_leak_check_shows_every_pair_of_every_split(split):
         for name in ("train", "val_seen")
     }
     splits[split].speckle[4] = 1.0
-    with pytest.raises(ValueError, match=f"speckle of {split} pair 4 is constant"):
+    with pytest.raises(ValueError, match=f"speckle of {split} pair 4: constant,"):
         check_leaks(splits, look=partial(refuse_unusable, preparation=Amplitude()))

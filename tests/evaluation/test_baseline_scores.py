@@ -52,18 +52,29 @@ def test_images_are_scored_against_their_own_targets_whatever_the_blocks():
 
 def test_a_part_of_the_pairs_keeps_everything():
     split = pairs(6)
-    part = split.part(slice(2, 5))
-    assert torch.equal(part.speckle, split.speckle[2:5])
-    assert torch.equal(part.target, split.target[2:5])
+    part = split.part([2, 3, 4])
+    assert torch.equal(part.speckle[:], split.speckle[2:5])
+    assert torch.equal(part.target[:], split.target[2:5])
     assert part.diffuser.tolist() == [0, 1, 0]
     assert part.parameters["object"].tolist() == [2, 3, 4]
 
 
-def test_of_many_training_pairs_the_first_are_used(fits, caplog):
+def test_of_many_training_pairs_some_are_used_from_first_to_last(monkeypatch, caplog):
+    """Recorded pairs are sorted by diffuser: the first ones know one diffuser alone."""
+    used = []
+
+    def fit(train, preparation):
+        used.append(train)
+        return MeanImage(train, preparation)
+
+    monkeypatch.setattr(baseline_scores, "BASELINES", {"mean image": fit})
+    train = pairs(12)
     with caplog.at_level(logging.INFO):
-        score_baselines(pairs(12), {"val": pairs(2)}, PREPARATION, 10)
-    assert fits == [10]
-    assert "first 10 of 12 training pairs (baseline_pairs)" in caplog.text
+        score_baselines(train, {"val": pairs(2)}, PREPARATION, 4)
+    assert used[0].object.tolist() == [0, 4, 7, 11]
+    assert torch.equal(used[0].speckle[:], train.speckle[[0, 4, 7, 11]])
+    assert torch.equal(used[0].images(), train.images()[[0, 4, 7, 11]])
+    assert "Baselines use 4 of 12 training pairs, evenly spread (baseline_pairs)" in caplog.text
 
 
 @pytest.mark.parametrize(

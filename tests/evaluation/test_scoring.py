@@ -1,12 +1,14 @@
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from spt.data.files.frames import Joined, Selected
 from spt.data.pairs import Pairs
-from spt.data.preparation import Amplitude
+from spt.data.preparation import Amplitude, Geometry
 from spt.errors import InvalidValue
 from spt.evaluation import scoring
 from spt.evaluation.baselines import BASELINES
@@ -118,5 +120,21 @@ def test_baselines_can_be_switched_off(splits, files, undrawn, monkeypatch):
 def test_baselines_that_take_more_than_a_tenth_of_the_training_say_why(splits, files, undrawn, caplog, seconds, told):
     with caplog.at_level(logging.INFO):
         evaluate(predictor(), splits, files, RUN | {"seconds": seconds})
-    assert ("8 training frames of 156 pixels" in caplog.text) == told
+    assert ("They read 8 training frames and 9 others of 12x13 px several times, and compare" in caplog.text) == told
     assert ("baseline_pairs=0" in caplog.text) == told
+    assert "data.cache" not in caplog.text, "the frames are in memory"
+
+
+def test_recorded_frames_are_counted_as_they_are_read(splits, files, undrawn, caplog):
+    """Every frame is read whole, however small the network's input is."""
+
+    def large(p):
+        frames = p.speckle.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        return replace(p, speckle=Joined([Selected(frames, range(len(p)))]), target=p.target[:, :, :12])
+
+    lazy = {name: large(p) for name, p in splits.items()}
+    preparation = Amplitude("none", scale="none", geometry=Geometry(crop=[24, 24], binning=2))
+    with caplog.at_level(logging.INFO):
+        evaluate(Predictor(Network(), BinaryHead(), preparation, 2), lazy, files, RUN | {"seconds": 0.0}, 10, 5)
+    assert "5 training frames and 9 others of 24x26 px several times, prepare each to 12x12 px" in caplog.text
+    assert "data.cache=memory or disk reads every file once" in caplog.text

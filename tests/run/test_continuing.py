@@ -1,5 +1,6 @@
 """An earlier run goes on with its own configuration; what is changed is checked before it is written."""
 
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +57,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[verb.Prepared]]:
 
 
 def test_the_run_keeps_its_own_configuration(copy: RunFolder, resumed: list[verb.Prepared]):
+    copy.metrics.unlink()  # the scores are left to do
     before = copy.config.read_bytes()
     continue_run([f"run={copy.path}"])
     (prepared,) = resumed
@@ -70,7 +72,7 @@ def test_the_run_keeps_its_own_configuration(copy: RunFolder, resumed: list[verb
 )
 def test_a_single_value_is_changed_and_remembered(copy: RunFolder, resumed: list[verb.Prepared], change: str):
     """Also one that only this run has: focal's gamma is in no default configuration."""
-    continue_run([f"run={copy.path}", change])
+    continue_run([f"run={copy.path}", "trainer.max_epochs=3", change])
     key, _, value = change.partition("=")
     for config in (resumed[0].config, OmegaConf.load(copy.config)):
         assert str(OmegaConf.select(config, key)) == value.replace("2e-5", "2e-05")
@@ -103,6 +105,80 @@ def test_what_does_not_work_is_refused_and_leaves_the_configuration(copy: RunFol
     with pytest.raises(UserError, match=message):
         continue_run([f"run={copy.path}", change])
     assert {path: path.read_bytes() for path in before} == before
+
+
+# A run that is finished -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("changes", [[], ["loss.gamma=3"], ["baseline_pairs=0"], ["trainer.max_epochs=2"]])
+def test_a_finished_run_says_what_it_came_to_and_is_left_alone(
+    copy: RunFolder, resumed: list[verb.Prepared], caplog: pytest.LogCaptureFixture, changes: list[str]
+):
+    before = {path: path.read_bytes() for path in copy.path.rglob("*") if path.is_file() and path.name != "train.log"}
+    with caplog.at_level(logging.INFO):
+        continue_run([f"run={copy.path}", *changes])
+    pcc = json.loads(copy.metrics.read_text())["test_seen"]["pcc"]["mean"]
+    (said,) = caplog.messages
+    assert said.startswith("This run is finished: 2 of 2 epochs are trained. Through ")
+    assert f"PCC {pcc:.3f}" in said
+    assert f"Scores: {copy.metrics}." in said
+    assert said.endswith("A larger number trains on, for example trainer.max_epochs=4.")
+    assert said.count("\n") == 1
+    assert not resumed
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_run_that_stopped_at_its_steps_is_finished(copy: RunFolder, resumed: list[verb.Prepared], caplog):
+    OmegaConf.save(OmegaConf.merge(OmegaConf.load(copy.config), {"trainer": {"max_steps": 6}}), copy.config)
+    with caplog.at_level(logging.INFO):
+        continue_run([f"run={copy.path}", "trainer.max_epochs=9"])
+    assert "6 of 6 steps are trained" in caplog.text
+    assert "trainer.max_steps=12" in caplog.text
+    assert not resumed
+
+
+def drop_baselines(metrics: dict) -> None:
+    del metrics["run"]["baseline_seconds"]
+
+
+def older(metrics: dict) -> None:
+    metrics["run"]["epochs"] = 1
+
+
+@pytest.mark.parametrize("lose", [drop_baselines, older, dict.clear])
+def test_scores_that_are_missing_are_computed(copy: RunFolder, resumed: list[verb.Prepared], lose):
+    """The process ended while the network or the baselines were scored."""
+    metrics = json.loads(copy.metrics.read_text())
+    lose(metrics)
+    copy.metrics.write_text(json.dumps(metrics))
+    continue_run([f"run={copy.path}"])
+    assert len(resumed) == 1
+
+
+@pytest.mark.parametrize("change", ["trainer.max_epochs=3", "baseline_pairs=12"])
+def test_a_finished_run_goes_on_where_there_is_something_to_do(
+    copy: RunFolder, resumed: list[verb.Prepared], change: str
+):
+    continue_run([f"run={copy.path}", change])
+    assert len(resumed) == 1
+
+
+def test_the_baselines_stay_where_none_are_computed(copy: RunFolder):
+    """They belong to data and preparation, and not to the epochs of the network."""
+    before = json.loads(copy.metrics.read_text())
+    continue_run([f"run={copy.path}", "trainer.max_epochs=3", "baseline_pairs=0"])
+    after = json.loads(copy.metrics.read_text())
+    assert after["run"]["epochs"] == 3
+    assert after["baselines"] == before["baselines"]
+    assert after["baselines"]["val_seen"]["linear ridge"]["pcc"]["n"] == 8
+    assert after["run"]["baseline_seconds"] == before["run"]["baseline_seconds"]
+    assert "linear ridge" in copy.report.read_text()
+
+
+def test_the_baselines_of_other_data_do_not_stay(copy: RunFolder):
+    changes = ["trainer.max_epochs=3", "baseline_pairs=0", "data.source.camera.photoelectrons=50"]
+    continue_run([f"run={copy.path}", *changes])
+    assert not any(json.loads(copy.metrics.read_text())["baselines"].values())
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path):

@@ -3,12 +3,14 @@
 import csv
 import json
 import shutil
+import warnings
 from pathlib import Path
 
 import h5py
 import pytest
 import torch
 from conftest import TINY, composed
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -26,6 +28,7 @@ from spt.run.train import prepare, prepare_model, resume, train
 from spt.run.trained import open_trained
 from spt.training.module import SpeckleModule
 from spt.training.seeding import seed_everything
+from spt.training.trainer import log_every_epoch
 
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 
@@ -224,6 +227,27 @@ def test_continuing_a_finished_run_that_was_moved_scores_it_again(straight: tupl
     folder.metrics.unlink()
     assert resume(prepare(cfg, folder)) == straight[1]
     assert json.loads(folder.metrics.read_text())["val_seen"] == json.loads(straight[0].metrics.read_text())["val_seen"]
+
+
+def test_a_set_of_few_batches_is_logged_every_epoch_without_a_warning(tmp_path: Path):
+    """Three steps an epoch, and a logging interval of ten."""
+    cfg, folder = composed(*TINY, "~callbacks", "baseline_pairs=0"), RunFolder(tmp_path)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*logging interval.*")
+        train(cfg, folder)
+    logs = [EventAccumulator(str(path)).Reload() for path in (folder.path / "tensorboard").glob("events*")]
+    (found,) = [log for log in logs if "train/loss_step" in log.Tags()["scalars"]]
+    assert [point.step for point in found.Scalars("train/loss_step")] == [2, 5]
+
+
+@pytest.mark.parametrize(
+    ("batches", "limit", "expected"),
+    [(100, 1.0, 10), (3, 1.0, 3), (100, 4, 4), (3, 4, 3), (100, 0.05, 5), (0, 1.0, 1)],
+)
+def test_the_logging_interval_is_at_most_an_epoch(batches: int, limit: float, expected: int):
+    trainer = Trainer(log_every_n_steps=10, limit_train_batches=limit, accelerator="cpu", logger=False)
+    log_every_epoch(trainer, batches)
+    assert trainer.log_every_n_steps == expected
 
 
 def test_golden_loss_of_eight_steps(tmp_path: Path):

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import spt
 from spt.evaluation.predict import Predictor
+from spt.run.building import build
 from spt.run.folder import RunFolder
 from spt.run.trained import Trained
 
@@ -134,3 +138,41 @@ def test_a_batch_has_a_frame(net: Trained, frames: np.ndarray):
 def test_it_prints_itself_in_a_line(net: Trained):
     assert repr(net).startswith("SpTUNet of ")
     assert "frames of 32x32 px (frame 32x32 -> sqrt -> standardize)" in repr(net)
+
+
+@pytest.fixture
+def known(tiny_run: Path) -> torch.Tensor:
+    """The frames that the network was trained on."""
+    config: Any = OmegaConf.load(RunFolder(tiny_run).config)
+    data = build(config.data)
+    data.prepare_data()
+    data.setup()
+    return data.splits["train"].speckle[:]
+
+
+def test_frames_like_those_of_the_training_bring_no_warning(folder: RunFolder, known: torch.Tensor):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        spt.load(folder.path)(known)
+
+
+def test_frames_of_another_kind_bring_a_warning_once_for_each_reason(folder: RunFolder, known: torch.Tensor):
+    net = spt.load(folder.path)
+    bright = known.float() * 40
+    with pytest.warns(UserWarning, match=r"^The (mean grey|brightest).*training frames had.*may be wrong\.$") as said:
+        net(bright)
+    assert sorted(str(warning.message)[:12] for warning in said) == ["The brightes", "The mean gre"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        net(bright.numpy()[0])
+    with pytest.warns(UserWarning, match="contrast"):
+        net(bright.mean((1, 2), keepdim=True) + 0.01 * bright)
+
+
+def test_reconstruct_gives_no_warning(folder: RunFolder, known: torch.Tensor):
+    net = spt.load(folder.path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        images = net.reconstruct(40 * known.float())
+    with pytest.warns(UserWarning, match="mean grey level"):
+        assert torch.equal(net(40 * known.float()), images)

@@ -86,11 +86,13 @@ def test_bad_files_are_listed_and_the_good_ones_written(run: Path, frames: Path,
     )
 
 
-def test_frames_of_another_kind_get_a_warning(run: Path, tmp_path: Path):
+def test_frames_of_another_kind_get_a_warning(run: Path, tmp_path: Path, recwarn: pytest.WarningsRecorder):
     np.save(tmp_path / "flat.npy", np.full((2, 32, 32), 3, np.uint8))
     ended = predict(run, f"input={tmp_path / 'flat.npy'}", f"out={tmp_path / 'out'}")
     assert ended.code == 0
-    assert "flat.npy: The contrast (standard deviation over mean) is 0 to 0; the training frames had" in ended.err
+    assert "flat.npy: The contrast (standard deviation over mean) is 0; the training frames had" in ended.err
+    assert ended.err.count("contrast (standard") == 1
+    assert not [warning for warning in recwarn if "training frames" in str(warning.message)], "said twice"
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,9 @@ class Frames(ABC):
 
 
 class Selected(Frames):
-    """Some images of others, in a new order."""
+    """Some images of others, in a new order; of a tensor, too, without a copy of all of them."""
 
-    def __init__(self, frames: Frames, rows: Sequence[int]) -> None:
+    def __init__(self, frames: Tensor | Frames, rows: Sequence[int]) -> None:
         self.frames, self.rows = frames, list(rows)
 
     @property
@@ -89,14 +89,17 @@ class Selected(Frames):
 
     def read(self, rows: Sequence[int]) -> Shaped[Tensor, "b h w"]:
         """Read some images."""
-        return self.frames.read([self.rows[row] for row in rows])
+        return self.frames[[self.rows[row] for row in rows]]
 
     def name(self, row: int) -> str:
         """File of an image."""
-        return self.frames.name(self.rows[row])
+        number = self.rows[row]
+        return self.frames.name(number) if isinstance(self.frames, Frames) else f"image {number}"
 
     def fingerprint(self) -> str:
         """The images and which of them."""
+        if not isinstance(self.frames, Frames):
+            return super().fingerprint()
         return digest("selected", self.frames.fingerprint(), self.rows)
 
 

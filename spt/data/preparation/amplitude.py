@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from spt.data.files.frames import Frames
-from spt.data.preparation.base import Preparation
+from spt.data.preparation.base import Preparation, refuse_frame
 from spt.data.preparation.correction import FRAMES, Correction
 from spt.data.preparation.geometry import Geometry, Size
 from spt.data.preparation.target import TargetPreparation
@@ -73,12 +73,15 @@ class Amplitude(Preparation):
         """Find background, illumination and the scale of the set.
 
         Raises:
-            InvalidValue: if the training frames are constant and ``scale`` is ``set``.
+            InvalidValue: if a frame cannot be used, or the training frames are constant and ``scale`` is ``set``.
         """
         super().fit(frames, image)
+        numbers = evenly(len(frames), FRAMES)
         if self.scale == "set":
-            numbers = evenly(len(frames), FRAMES)
-            moments = torch.stack([_moments(self._compressed(frames[k : k + 1])) for k in numbers]).mean(0)
+            each = [_moments(self._compressed(frames[k : k + 1])) for k in numbers]
+            if bad := [k for k, moments in zip(numbers, each, strict=True) if not moments.isfinite().all()]:
+                refuse_frame(frames, bad[0])
+            moments = torch.stack(each).mean(0)
             self.level = moments[0].float()
             self.spread = (moments[1] - moments[0] ** 2).sqrt().float()
             if not self.spread > 0:

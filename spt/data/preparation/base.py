@@ -7,10 +7,13 @@ from typing import Any
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from spt.data.bad_pixels import NEGATIVE, REMEDY, pixel_problem, place
 from spt.data.files.frames import Frames
-from spt.data.preparation.correction import Correction, mean_frame
+from spt.data.preparation.correction import FRAMES, Correction, mean_frame
 from spt.data.preparation.geometry import Geometry, Size
 from spt.data.preparation.target import TargetPreparation
+from spt.data.readers import evenly
+from spt.errors import InvalidValue
 
 
 class Preparation(nn.Module, ABC):
@@ -75,10 +78,20 @@ class Preparation(nn.Module, ABC):
             frames: training frames (n, h, w).
             image: size of the prepared objects.
         Raises:
-            UserError: if a file cannot be used.
+            UserError: if a file or a frame cannot be used, or the background leaves no light.
         """
+        numbers = evenly(len(frames), FRAMES)
         if self.correction.needs_fit:
-            self.correction.fit(mean_frame(frames), _open)
+            mean = mean_frame(frames)
+            if not mean.isfinite().all():
+                refuse_frame(frames, next(k for k in numbers if not frames[k].isfinite().all()))
+            self.correction.fit(mean, _open)
+        if self.correction.background is not None and not any(self.light(frames[k]).any() for k in numbers):
+            brightest = max(float(frames[k].float().max()) for k in numbers)
+            raise InvalidValue(
+                f"data.preparation.correction.background={self.correction.settings['background']} leaves no light in "
+                f"the training frames: their brightest pixel is {brightest:g}. Set a lower background, or null."
+            )
 
     def settings(self) -> dict[str, Any]:
         """Every value that was set, as plain numbers and text."""
@@ -104,6 +117,18 @@ class Preparation(nn.Module, ABC):
     def light(self, speckle: Shaped[Tensor, "*b h w"]) -> Float[Tensor, "*b p q"]:
         """The corrected intensities, cut and binned."""
         return self.geometry(self.correction(speckle.float()))
+
+
+def refuse_frame(frames: Tensor | Frames, number: int) -> None:
+    """Name a training frame that is no camera's, or of which the preparation makes NaN or infinity.
+
+    Raises:
+        InvalidValue: always.
+    """
+    frame = frames[number].numpy()
+    problem = pixel_problem(frame) or "the preparation makes NaN or infinite values of it"
+    first = f"{NEGATIVE} " if (frame < 0).any() else ""
+    raise InvalidValue(f"the speckle of {place('train', number, frames)}: {problem}. {first}{REMEDY}")
 
 
 def _plain(part: object, names: tuple[str, ...]) -> dict[str, Any]:

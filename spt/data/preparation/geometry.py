@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Shaped
 from torch import Tensor
 
-from spt.errors import InvalidValue
+from spt.errors import InvalidValue, WrongSize
 from spt.optics.resampling import resized
 
 Size = tuple[int, int]
@@ -56,7 +56,7 @@ class Geometry:
         """Size of the result for frames of ``size``.
 
         Raises:
-            InvalidValue: if the frames are smaller than the crop, are no multiple of the binning, or would be squeezed.
+            WrongSize: if the frames are smaller than the crop, are no multiple of the binning, or would be squeezed.
         """
         return self.steps(size)[-1][1]
 
@@ -92,8 +92,9 @@ class Geometry:
     def _cropped(self, size: Size) -> Size:
         top, left, rows, columns = self._box(size)
         if min(top, left) < 0 or top + rows > size[0] or left + columns > size[1]:
-            raise InvalidValue(
-                f"{self.name}.crop = {list(self.crop or [])} does not lie inside images of {size[0]}x{size[1]} px."
+            raise WrongSize(
+                f"{self.name}.crop = {list(self.crop or [])} does not lie inside images of {size[0]}x{size[1]} px.",
+                "Choose a smaller one.",
             )
         return rows, columns
 
@@ -101,7 +102,7 @@ class Geometry:
         if size[0] % self.binning or size[1] % self.binning:
             fits = [side // self.binning * self.binning for side in size]
             remedy = f"Crop first: {self.name}.crop={fits}." if min(fits) else "Choose a smaller one."
-            raise InvalidValue(f"{self.name}.binning = {self.binning} does not divide {size[0]}x{size[1]} px. {remedy}")
+            raise WrongSize(f"{self.name}.binning = {self.binning} does not divide {size[0]}x{size[1]} px.", remedy)
         return size[0] // self.binning, size[1] // self.binning
 
     def _resized(self, size: Size) -> Size:
@@ -109,9 +110,10 @@ class Geometry:
         new = (rows, columns)
         if not same_aspect(size, new):
             side = min(size)
-            raise InvalidValue(
-                f"{self.name}.size = {list(new)} would squeeze {size[0]}x{size[1]} px. Choose a size of their "
-                f"ratio of height to width, or crop first: {self.name}.crop=[{side},{side}] keeps the middle square."
+            raise WrongSize(
+                f"{self.name}.size = {list(new)} would squeeze {size[0]}x{size[1]} px.",
+                "Choose a size of their ratio of height to width, or crop first: "
+                f"{self.name}.crop=[{side},{side}] keeps the middle square.",
             )
         return new
 

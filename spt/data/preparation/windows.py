@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from spt.data.files.frames import Frames
-from spt.data.preparation.base import Preparation
+from spt.data.preparation.base import Preparation, refuse_frame
 from spt.data.preparation.correction import FRAMES, Correction
 from spt.data.preparation.geometry import Geometry, Size, sides_of
 from spt.data.preparation.target import TargetPreparation
@@ -153,7 +153,8 @@ class Windows(Preparation):
         power = torch.zeros((), dtype=torch.float64)
         for part in numbers:
             powers = self._powers(self.light(frames[part][:, None]))
-            _refuse_endless(powers, part, frames)
+            if bad := part[~powers.isfinite().flatten(1).all(1)].tolist():
+                refuse_frame(frames, bad[0])
             power = power + powers.double().mean(1).sum(0) / len(frames)
         frame = (frames.shape[1], frames.shape[2])
         self.set_grid(frame, self.input_size(frame, image), self.reach or self.find_reach(power))
@@ -259,13 +260,3 @@ def _places(length: int, side: int, count: int) -> list[int]:
     if count == 1:
         return [(length - side) // 2]
     return [round(k * (length - side) / (count - 1)) for k in range(count)]
-
-
-def _refuse_endless(powers: Float[Tensor, "b k s f"], numbers: Int[Tensor, " b"], frames: Tensor | Frames) -> None:
-    bad = numbers[~powers.isfinite().flatten(1).all(1)].tolist()
-    if bad:
-        named = [frames.name(k) if isinstance(frames, Frames) else f"train pair {k}" for k in bad[:5]]
-        raise InvalidValue(
-            f"the speckle of {', '.join(named)} has no finite spectrum: it holds NaN or infinity, or one of its "
-            "windows is dark. Mend or leave out these frames."
-        )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Shaped
 from torch import Tensor
 
+from spt.data.bad_pixels import pixel_problem
 from spt.data.files.frames import Frames
 from spt.errors import UserError
 from spt.evaluation.data_check.finding import Finding, Name, Side, reason
@@ -127,13 +128,3 @@ class _Watch:
             for name, level, share in self.bright
             if level == self.highest
         ]
-
-
-def pixel_problem(image: Shaped[np.ndarray, "h w"]) -> str | None:
-    """What no camera records, or None."""
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        return f"{1 - np.isfinite(image).mean():.2%} of the pixels are NaN or infinite"
-    lowest = image.min()
-    if lowest < 0:
-        return f"{(image < 0).mean():.2%} of the pixels are negative, the lowest is {lowest:g}"
-    return f"constant: every pixel is {lowest:g}" if lowest == image.max() else None

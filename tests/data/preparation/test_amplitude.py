@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from spt.data.preparation import Amplitude
+from spt.data.preparation import Amplitude, Correction
 
 
 def test_literal():
@@ -102,3 +102,17 @@ def test_every_frame_is_divided_by_its_own_maximum():
     speckle = torch.rand(3, 1, 9, 14) * torch.tensor([1.0, 50.0, 9000.0]).view(3, 1, 1, 1)
     assert torch.equal(Amplitude("none", "maximum")(speckle).amax((-2, -1)), torch.ones(3, 1))
     assert torch.equal(Amplitude("none", "maximum")(torch.zeros(1, 4, 4)), torch.zeros(1, 4, 4))
+
+
+def test_negative_frames_are_said_to_be_negative_where_the_set_decides_the_scale():
+    frames = torch.rand(5, 8, 8)
+    frames[2, 0, 0] = -1
+    with pytest.raises(ValueError, match=r"train pair 2: 1\.56% of the pixels are negative.*background=0 sets neg"):
+        Amplitude("sqrt", scale="set").fit(frames, (8, 8))
+
+
+def test_a_background_above_all_frames_is_refused_and_one_above_some_is_not():
+    frames = torch.arange(1, 6)[:, None, None].expand(5, 8, 8).to(torch.uint16)
+    Amplitude(correction=Correction(background=4)).fit(frames, (8, 8))
+    with pytest.raises(ValueError, match=r"background=5 leaves no light.*brightest pixel is 5\. Set a lower"):
+        Amplitude(correction=Correction(background=5)).fit(frames, (8, 8))

@@ -67,7 +67,7 @@ FAULTS = [
     (truncated, "cannot be read"),
     (empty, "is empty"),
     (text, "cannot be read"),
-    (constant, "constant: every pixel is 7"),
+    (constant, "constant, every pixel is 7"),
     (small, "4x4 px"),
     (deep, "uint16"),
     (repeated, "the same pixels as speckle/2.png"),
@@ -134,7 +134,7 @@ def test_arrays_of_unequal_length_are_listed_and_their_images_read(tmp_path, cap
     out = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "12 speckles, but y.npy: 11 targets" in out
     assert "3 speckles, but yv.npy: 4 targets" in out
-    assert "x.npy, image 4 constant: every pixel is 3" in out
+    assert "x.npy, image 4 constant, every pixel is 3" in out
     assert "Nothing more could be checked" in out
 
 
