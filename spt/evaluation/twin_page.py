@@ -74,10 +74,8 @@ def in_sentences(fitted: FittedTwin, known: HeldOut) -> list[str]:
     if known.noise is None:
         said.append("The noise is not known: no object was recorded behind two diffusers.")
     else:
-        words = "most of it is" if known.residual < EXPLAINED * known.noise else "a part is not"
-        said.append(
-            f"Noise of a single frame, from objects behind several diffusers: {known.noise:.4f}. {words} noise."
-        )
+        words = "Most of the residual is" if known.residual < EXPLAINED * known.noise else "Not all of it is"
+        said.append(f"Noise of a frame, from objects behind several diffusers: {known.noise:.4f}. {words} noise.")
     for name, value in facts["spread"].items():
         if value is not None:
             said.append(f"Spread over the diffusers, {SPREADS[name]}: {value:.3g}.")
@@ -112,7 +110,7 @@ def draw(fitted: FittedTwin, known: HeldOut, path: Path) -> Path:
             "transfer of the camera": twin.transfer.exp(),
         }
     for ax, (title, values) in zip(top.subplots(1, len(maps)), maps.items(), strict=True):
-        _image(ax, values, title)
+        _image(ax, values, title, high=values.quantile(0.98).item())  # maps are free where no object was
         ax.figure.colorbar(ax.images[0], ax=ax, shrink=0.8)
     middle = grid.windows**2 // 2
     rows = torch.linspace(0, len(known.objects) - 1, min(SHOWN, len(known.objects))).long().tolist()
