@@ -1,5 +1,7 @@
 """Small simulated sets that several tests share; nothing is simulated before it is asked for."""
 
+from dataclasses import replace
+
 from spt.data.objects import SparseObjects
 from spt.data.simulated import SimulatedSpeckles
 from spt.optics import Camera, DiffuserPsf, GritSetup, IncoherentSetup, Setup, ThinDiffuser, ThinDiffuserSetup
@@ -13,15 +15,7 @@ THIN = ThinDiffuserSetup(
     camera_distance=2e-3,
     diffuser=ThinDiffuser(2.92, 33.1e-6),
 )
-RANGE = ThinDiffuserSetup(
-    window=16,
-    grid=56,
-    pitch=4e-6,
-    wavelength=532e-9,
-    object_distance=0.5e-3,
-    camera_distance=(1e-3, 1.5e-3),
-    diffuser=ThinDiffuser(2.92, 33.1e-6),
-)
+RANGE = replace(THIN, window=16, grid=56, object_distance=0.5e-3, camera_distance=(1e-3, 1.5e-3))
 GRIT = GritSetup(
     window=32,
     grid=128,

@@ -12,10 +12,8 @@ from spt.data.cache.cached import kept
 from spt.data.files.frames import Frames, digest
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
+from spt.data.preparation.base import PIECE
 from spt.data.settings import describe
-
-PIECE = 32
-"""Frames that are prepared at once."""
 
 SLOW = 2**22
 """Bytes of inputs from which their preparation shows how far it is."""

@@ -1,6 +1,5 @@
 """How well a twin explains measured pairs, in a picture and in words."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Spectra
-from spt.data.twin.fitting import PIECE, measured_spectra
+from spt.data.twin.fitting import in_sentences, measure
 from spt.evaluation.speckle.figure import save
 from spt.optics.twin import FittedTwin, predicted
 
@@ -51,32 +50,28 @@ class HeldOut:
 
 def held_out(fitted: FittedTwin, pairs: Pairs, preparation: Spectra) -> HeldOut:
     """Measure and predict the spectra of pairs with prepared objects."""
-    parts = [slice(start, min(start + PIECE, len(pairs))) for start in range(0, len(pairs), PIECE)]
-    measured = torch.cat([measured_spectra(preparation, pairs.speckle[part])[0] for part in parts])
-    objects = torch.cat([pairs.images(part.start, part.stop)[:, 0] for part in parts])
-    model, _ = predicted(fitted.twin, objects)
+    known = measure(pairs, preparation)
+    measured = known.spectra
+    model, _ = predicted(fitted.twin, known.objects)
     groups = [measured[pairs.object == number] for number in pairs.object.unique()]
     several = [group.var(0).mean().item() for group in groups if len(group) > 1]
-    return HeldOut(objects, measured, model, float(np.mean(several)) if several else None)
+    return HeldOut(known.objects, measured, model, float(np.mean(several)) if several else None)
 
 
-def in_sentences(fitted: FittedTwin, known: HeldOut) -> list[str]:
+def page_sentences(fitted: FittedTwin, known: HeldOut) -> list[str]:
     """What was found and what is left unexplained."""
-    twin, facts = fitted.twin, fitted.facts
-    pitch, distance = twin.scale.detach().exp().tolist(), twin.distance.detach().exp().item()
     said = [
-        f"Fitted to {facts['pairs']} pairs behind {facts['diffusers']} diffusers.",
-        f"An object pixel is {pitch[0]:.4f} (y) and {pitch[1]:.4f} (x) cycles/px wide in the spectrum.",
-        f"Fresnel distance between object and diffuser: lambda z = {distance:.2f} object px^2.",
-        f"Objects let light through above a grey value of {twin.threshold.item():.2f}.",
+        *in_sentences(fitted),
         f"Mean square residual of a log spectrum, objects held out: {known.residual:.4f}.",
     ]
     if known.noise is None:
         said.append("The noise is not known: no object was recorded behind two diffusers.")
     else:
-        words = "Most of the residual is" if known.residual < EXPLAINED * known.noise else "Not all of it is"
+        words = (
+            "Most of the residual is" if known.residual < EXPLAINED * known.noise else "A part of the residual is not"
+        )
         said.append(f"Noise of a frame, from objects behind several diffusers: {known.noise:.4f}. {words} noise.")
-    for name, value in facts["spread"].items():
+    for name, value in fitted.facts["spread"].items():
         if value is not None:
             said.append(f"Spread over the diffusers, {SPREADS[name]}: {value:.3g}.")
     return said
@@ -139,7 +134,7 @@ def as_numbers(fitted: FittedTwin, known: HeldOut) -> dict[str, Any]:
         **fitted.facts,
         "held_out_residual": known.residual,
         "noise": known.noise,
-        "pitch": twin.scale.detach().exp().tolist(),
-        "fresnel_distance": math.exp(twin.distance.item()),
+        "pitch": list(twin.pitch),
+        "fresnel_distance": twin.fresnel_distance,
         "threshold": twin.threshold.item(),
     }

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 
@@ -22,7 +23,12 @@ def write_event_file(out: Path, ending: str, pictures: Mapping[str, Path], texts
         old.unlink()
     with SummaryWriter(str(out), filename_suffix=ending) as writer:
         for tag, path in pictures.items():
-            with Image.open(path) as picture:
-                writer.add_image(tag, np.asarray(picture.convert("RGB")), dataformats="HWC")
+            writer.add_image(tag, red_green_blue(path), dataformats="HWC")
         for tag, text in texts.items():
             writer.add_text(tag, text)
+
+
+def red_green_blue(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """The pixels of a picture."""
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -8,7 +8,7 @@ from spt.data.preparation import Spectra
 from spt.data.twin import check_twin, fit_to_pairs
 from spt.errors import InvalidValue
 from spt.evaluation.metrics_file import write_json
-from spt.evaluation.twin_page import as_numbers, draw, held_out, in_sentences
+from spt.evaluation.twin_page import as_numbers, draw, held_out, page_sentences
 from spt.files import atomic
 from spt.optics.twin import save_twin
 
@@ -41,7 +41,7 @@ def fit_twin_to(data: SpeckleDataModule, out: Path) -> list[Path]:
     log.info("Speckle: %s.", data.preparation.describe(data.source.frame_size, data.object_size))
     fitted = fit_to_pairs(data.splits["train"], data.preparation)
     known = held_out(fitted, data.splits["val_seen"], data.preparation)
-    said = in_sentences(fitted, known)
+    said = page_sentences(fitted, known)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_twin(out, fitted)
     draw(fitted, known, files[1])

@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
@@ -16,6 +14,7 @@ from torch.utils.tensorboard.summary import hparams
 from spt.evaluation.compare.varied import is_compared
 from spt.evaluation.score_table import MAIN
 from spt.evaluation.scores import Scores
+from spt.run.event_file import red_green_blue
 from spt.run.folder import RunFolder
 from spt.run.records import read_choices
 from spt.training.loggers import show_picture
@@ -43,8 +42,7 @@ def log_final(
         step: the last optimizer step.
     """
     for name, path in drawn.items():
-        with Image.open(path) as picture:
-            show_picture(loggers, f"final/{name}", np.asarray(picture.convert("RGB")), step)
+        show_picture(loggers, f"final/{name}", red_green_blue(path), step)
     final, compared = final_scores(scores), hyperparameters(config, folder)
     main = [name for name in final if name.rpartition("/")[2] in MAIN]
     for logger in loggers:

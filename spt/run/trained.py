@@ -111,7 +111,7 @@ class Trained:
         frames = frames.to(torch.uint8) if frames.dtype == torch.bool else frames
         speckle = frames.detach().reshape(-1, *shape[-2:]).cpu()
         if speckle.dtype.is_floating_point:
-            bad = ~(speckle.isfinite() & ((speckle >= 0) | (self.preparation.negative))).flatten(1).all(1)
+            bad = ~(speckle.isfinite() & ((speckle >= 0) | self.preparation.negative)).flatten(1).all(1)
             if bad.any():
                 raise InvalidValue(
                     f"frames {bad.nonzero().flatten().tolist()[:5]} hold NaN, infinity or negative intensities. Mend "

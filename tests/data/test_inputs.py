@@ -2,36 +2,21 @@
 
 import pytest
 import torch
+from recorded_noise import RecordedNoise
 
 from spt.data.datamodule import SpeckleDataModule
-from spt.data.pairs import Pairs
 from spt.data.preparation import Amplitude, Spectra
-from spt.data.source import Source
 from spt.errors import InvalidValue
 
+PAIRS = {"train": 40, "val_seen": 8, "test_unseen": 4}
 
-class Noise(Source):
-    """Frames of 64 px, objects of 28 px."""
 
-    frame_size, object_size = (64, 64), (28, 28)
-
-    def __init__(self, bad: int | None = None):
-        self.bad = bad
-
-    def load(self):
-        generator = torch.Generator().manual_seed(0)
-        made = {}
-        for name, count in (("train", 40), ("val_seen", 8), ("test_unseen", 4)):
-            speckle = torch.rand(count, 64, 64, generator=generator) + 0.2
-            if self.bad is not None and name == "train":
-                speckle[self.bad, 3, 3] = torch.inf
-            target = torch.rand(count, 28, 28, generator=generator)
-            made[name] = Pairs(name, speckle, target, torch.zeros(count, dtype=torch.int64))
-        return made
+def source(**settings):
+    return RecordedNoise(PAIRS, 28, **settings)
 
 
 def module(folder, cache="auto", workers=0, **settings):
-    data = SpeckleDataModule(Noise(), Spectra(), 4, workers, cache=cache, **settings)
+    data = SpeckleDataModule(source(), Spectra(), 4, workers, cache=cache, **settings)
     data.cache_folder = folder
     data.setup()
     return data
@@ -58,7 +43,7 @@ def test_splits_that_no_epoch_reads_are_not_prepared(tmp_path):
 
 
 def test_a_quick_preparation_keeps_nothing(tmp_path):
-    data = SpeckleDataModule(Noise(), Amplitude(), 4)
+    data = SpeckleDataModule(source(), Amplitude(), 4)
     data.setup()
     assert data.inputs == {}
 
@@ -66,14 +51,26 @@ def test_a_quick_preparation_keeps_nothing(tmp_path):
 def test_inputs_on_disk_are_made_anew_where_other_frames_trained(tmp_path):
     first, again = module(tmp_path, "disk"), module(tmp_path, "disk")
     kept = sorted(tmp_path.iterdir())
-    other = SpeckleDataModule(Noise(), Spectra(floor=0.1), 4, cache="disk")
+    other = SpeckleDataModule(source(), Spectra(floor=0.1), 4, cache="disk")
     other.cache_folder = tmp_path
     other.setup()
     assert torch.equal(first.inputs["train"].speckle[:], again.inputs["train"].speckle[:])
     assert len(sorted(tmp_path.iterdir())) > len(kept)
 
 
+def test_inputs_on_disk_are_made_anew_where_the_training_frames_gave_other_statistics(tmp_path):
+    module(tmp_path, "disk")
+    other = SpeckleDataModule(RecordedNoise({"val_seen": 8, "train": 20}, 28), Spectra(), 4, cache="disk")
+    one = SpeckleDataModule(RecordedNoise({"val_seen": 8, "train": 40}, 28), Spectra(), 4, cache="disk")
+    for data in (one, other):
+        data.cache_folder = tmp_path
+        data.setup()
+    assert torch.equal(one.splits["val_seen"].speckle, other.splits["val_seen"].speckle)
+    expected = other.preparation(other.splits["val_seen"].speckle[:, None]).flatten(1, 2)
+    torch.testing.assert_close(other.inputs["val_seen"].speckle[:], expected, atol=1e-5, rtol=1e-5)
+
+
 def test_a_frame_that_gives_no_finite_input_is_named(tmp_path):
-    data = SpeckleDataModule(Noise(bad=5), Spectra(), 4)
+    data = SpeckleDataModule(source(bad=5), Spectra(), 4)
     with pytest.raises(InvalidValue, match=r"the speckle of train pair 5: 0.02% of the pixels are NaN or infinite"):
         data.setup()

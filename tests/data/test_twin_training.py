@@ -5,13 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from recorded_noise import RecordedNoise
 
 import spt.data.twin.fitting as fitting
 from spt.data.datamodule import SpeckleDataModule
 from spt.data.objects import SparseObjects
-from spt.data.pairs import Pairs
 from spt.data.preparation import Amplitude, Spectra
-from spt.data.source import Source
 from spt.data.twin import Jitter, TwinTraining
 from spt.data.twin.jitter import affine, new_diffuser
 from spt.errors import InvalidValue, MissingFile
@@ -20,23 +19,7 @@ from spt.optics.twin import Stage
 STAGES = (Stage(1e-5, 0.03, 4, windows=False), Stage(1e-6, 0.01, 3, diffusers=True))
 
 
-class Recorded(Source):
-    """Noise of 64 px, objects of 16 px, behind two diffusers; another one in test_unseen."""
-
-    frame_size, object_size = (64, 64), (16, 16)
-
-    def __init__(self, unseen: float = 1.0):
-        self.unseen = unseen
-
-    def load(self):
-        generator = torch.Generator().manual_seed(0)
-        made = {}
-        for name, count in (("train", 12), ("val_seen", 4), ("test_unseen", 4)):
-            speckle = torch.rand(count, 64, 64, generator=generator) + 0.2
-            target = (torch.rand(count, 16, 16, generator=generator) > 0.6).float()
-            diffuser = torch.full((count,), 3) if name == "test_unseen" else 1 + torch.arange(count) % 2
-            made[name] = Pairs(name, speckle * (self.unseen if name == "test_unseen" else 1), target, diffuser)
-        return made
+PAIRS = {"train": 12, "val_seen": 4, "test_unseen": 4}
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +29,7 @@ def short_fit(monkeypatch):
 
 def module(folder, source=None, workers=0, seed=0, preparation=None, **settings):
     twin = TwinTraining(SparseObjects(), **{"pairs": 10, "a_diffuser": 4, **settings})
-    data = SpeckleDataModule(source or Recorded(), preparation or Spectra(), 4, workers, seed, twin=twin)
+    data = SpeckleDataModule(source or RecordedNoise(PAIRS), preparation or Spectra(), 4, workers, seed, twin=twin)
     data.cache_folder = folder
     data.setup()
     return data
@@ -104,9 +87,27 @@ def test_the_fit_is_done_once_for_the_same_pairs(tmp_path, monkeypatch):
     assert torch.equal(first.simulated.simulated.spectra, again.simulated.simulated.spectra)
 
 
+def test_other_training_pairs_have_a_twin_of_their_own(tmp_path):
+    module(tmp_path)
+    module(tmp_path, RecordedNoise({**PAIRS, "train": 14}))
+    assert len(list(tmp_path.glob("twin-*.h5"))) == 2
+
+
+def test_the_same_frames_of_other_diffusers_have_a_twin_of_their_own(tmp_path, monkeypatch):
+    module(tmp_path)
+    load = RecordedNoise.load
+
+    def renamed(self):
+        return {name: replace(pairs, diffuser=torch.ones_like(pairs.diffuser)) for name, pairs in load(self).items()}
+
+    monkeypatch.setattr(RecordedNoise, "load", renamed)
+    module(tmp_path)
+    assert len(list(tmp_path.glob("twin-*.h5"))) == 2
+
+
 def test_frames_of_the_unseen_diffuser_change_nothing(tmp_path):
     """Garbage behind it: the same statistics, the same twin, the same training pairs."""
-    one, other = module(tmp_path / "a"), module(tmp_path / "b", Recorded(unseen=1000.0))
+    one, other = module(tmp_path / "a"), module(tmp_path / "b", RecordedNoise(PAIRS, unseen=1000.0))
     for name, value in one.preparation.state_dict().items():
         assert torch.equal(value, other.preparation.state_dict()[name]), name
     assert torch.equal(one.simulated.simulated.spectra, other.simulated.simulated.spectra)
@@ -133,6 +134,8 @@ def test_affine_changes_lie_inside_their_ranges():
         matrix = affine(jitter, np.random.default_rng(k), 28)
         angles.append(torch.rad2deg(torch.atan2(matrix[1, 0], matrix[1, 1])).item())
         moves.append(matrix[:, 2].abs().max().item() * 14)
+        rotation = matrix[:, :2] @ matrix[:, :2].T
+        torch.testing.assert_close(rotation, torch.eye(2), atol=1e-5, rtol=0)
     assert 11 < max(angles) <= 12.01
     assert -12.01 <= min(angles) < -11
     assert 0.9 < max(moves) <= 1.0001
@@ -164,7 +167,7 @@ def test_what_a_twin_cannot_predict_is_refused_before_anything_is_read(tmp_path)
     with pytest.raises(InvalidValue, match=r"Set data.preparation.blocks=16"):
         module(tmp_path, preparation=Spectra(9, blocks=None))
     with pytest.raises(InvalidValue, match=r"Leave out data.online and data.augmentation"):
-        SpeckleDataModule(Recorded(), Spectra(), online=True, twin=TwinTraining(SparseObjects()))
+        SpeckleDataModule(RecordedNoise(PAIRS), Spectra(), online=True, twin=TwinTraining(SparseObjects()))
 
 
 def test_a_twin_of_another_set_is_refused(tmp_path):

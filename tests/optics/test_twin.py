@@ -132,6 +132,32 @@ def test_a_shifted_object_has_the_same_spectra_where_the_light_is_even():
         assert (twin.intensity(objects(2), moved.shift) - twin.intensity(objects(2), known.shift)).abs().max() > 0.3
 
 
+def test_a_shift_of_one_pixel_moves_the_light_by_as_much():
+    twin = Twin(SIDE, GRID, 0.04)
+    with torch.no_grad():
+        twin.distance.fill_(-30.0)
+        twin.slope.fill_(1.0)  # soft edges: the shift is exact for them
+        still = twin.intensity(objects(1), torch.zeros(1, 2))
+        moved = twin.intensity(objects(1), torch.tensor([[1.0, -2.0]]))
+    torch.testing.assert_close(moved, torch.roll(still, (2, -4), (1, 2)), atol=1e-4, rtol=0)
+
+
+def test_the_transfer_is_that_of_square_pixels():
+    twin = Twin(SIDE, GRID, 0.04)
+    made = twin._transfer(twin.mean_diffuser(1))[0, 0]
+    for row, column in ((8, 8), (0, 8), (3, 15)):
+        y, x = (row - 8) * 0.03, (column - 8) * 0.03
+        assert made[row, column].item() == pytest.approx((np.sinc(y) * np.sinc(x)) ** 2, abs=1e-6)
+
+
+def test_the_light_of_a_window_is_the_mean_of_its_blocks():
+    """Windows of half the frame: four quarters."""
+    small = torch.ones(1, 8, 8)
+    small[:, 4:] = 3.0
+    small[:, :, 4:] *= 2.0
+    assert Twin(SIDE, GRID, 0.04)._bright(small)[0].tolist() == pytest.approx([1, 2, 3, 6])
+
+
 def test_a_wider_scale_is_a_greater_pitch():
     """A diffuser twice as far away, and a set-up with twice the pitch."""
     twin = Twin(SIDE, GRID, 0.02)

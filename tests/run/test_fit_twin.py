@@ -5,43 +5,27 @@ import json
 import pytest
 import torch
 from PIL import Image
+from recorded_noise import RecordedNoise
 
 import spt.data.twin.fitting as fitting
 from spt.data.datamodule import SpeckleDataModule
-from spt.data.pairs import Pairs
 from spt.data.preparation import Amplitude, Spectra
-from spt.data.source import Source
 from spt.errors import InvalidValue
 from spt.evaluation.twin_page import held_out
-from spt.optics.twin import Stage, open_twin
+from spt.optics.twin import Stage, open_twin, predicted
 from spt.run.fit_twin import fit_twin_to
 
-
-class Recorded(Source):
-    """Noise of 64 px behind two diffusers; each object of val_seen is behind both."""
-
-    frame_size, object_size = (64, 64), (16, 16)
-
-    def load(self):
-        generator = torch.Generator().manual_seed(0)
-        made = {}
-        for name, count in (("train", 12), ("val_seen", 6)):
-            speckle = torch.rand(count, 64, 64, generator=generator) + 0.2
-            objects = (torch.rand(count // 2, 16, 16, generator=generator) > 0.6).float()
-            number = torch.arange(count // 2).repeat(2)
-            diffuser = torch.arange(2).repeat_interleave(count // 2)
-            made[name] = Pairs(name, speckle, objects[number], diffuser, {"object": number})
-        return made
+PAIRS = {"train": 12, "val_seen": 6}
 
 
 @pytest.fixture(autouse=True)
 def short_fit(monkeypatch):
-    stages = (Stage(1e-5, 0.03, 4, windows=False), Stage(1e-6, 0.01, 3, diffusers=True))
+    stages = (Stage(1e-5, 0.03, 4, windows=False), Stage(1e-6, 0.2, 6, diffusers=True))
     monkeypatch.setattr(fitting, "STAGES", stages)
 
 
 def test_a_twin_and_its_page(tmp_path):
-    data = SpeckleDataModule(Recorded(), Spectra(), 4)
+    data = SpeckleDataModule(RecordedNoise(PAIRS), Spectra(), 4)
     files = fit_twin_to(data, tmp_path / "new" / "twin.h5")
     assert [file.name for file in files] == ["twin.h5", "twin.png", "twin.md", "twin.json"]
     fitted = open_twin(files[0])
@@ -53,6 +37,10 @@ def test_a_twin_and_its_page(tmp_path):
     numbers = json.loads(files[3].read_text())
     known = held_out(fitted, data.splits["val_seen"], data.preparation)
     assert numbers["held_out_residual"] == pytest.approx(known.residual)
+    train = fitting.measure(data.splits["train"], data.preparation)
+    with torch.no_grad():
+        model, _ = predicted(fitted.twin, train.objects, fitted.diffusers(train.diffuser))
+    assert numbers["residual"] == pytest.approx((train.spectra - model).square().mean().item(), rel=1e-4)
     pairs = [(known.measured[k], known.measured[k + 3]) for k in range(3)]
     noise = torch.stack([(a - b).square().mean() / 2 for a, b in pairs]).mean()
     assert numbers["noise"] == pytest.approx(noise.item(), rel=1e-4)
@@ -61,13 +49,13 @@ def test_a_twin_and_its_page(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     (tmp_path / "twin.md").write_text("mine")
     with pytest.raises(InvalidValue, match=r"twin.md exists already"):
-        fit_twin_to(SpeckleDataModule(Recorded(), Spectra(), 4), tmp_path / "twin.h5")
+        fit_twin_to(SpeckleDataModule(RecordedNoise(PAIRS), Spectra(), 4), tmp_path / "twin.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["twin.md"]
 
 
 def test_amplitudes_and_other_endings_are_refused(tmp_path):
     with pytest.raises(InvalidValue, match="Amplitude"):
-        fit_twin_to(SpeckleDataModule(Recorded(), Amplitude(), 4), tmp_path / "twin.h5")
+        fit_twin_to(SpeckleDataModule(RecordedNoise(PAIRS), Amplitude(), 4), tmp_path / "twin.h5")
     with pytest.raises(InvalidValue, match=r"must end in .h5"):
-        fit_twin_to(SpeckleDataModule(Recorded(), Spectra(), 4), tmp_path / "twin")
+        fit_twin_to(SpeckleDataModule(RecordedNoise(PAIRS), Spectra(), 4), tmp_path / "twin")
     assert not list(tmp_path.iterdir())

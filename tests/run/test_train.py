@@ -79,15 +79,20 @@ def test_run_folder_holds_what_users_rely_on(whole: tuple[RunFolder, float]):
     assert max(float(row["val_seen/pcc"]) for row in rows) == pytest.approx(value, abs=1e-5)
 
 
-def test_speckles_and_objects_of_two_sizes(tmp_path: Path):
-    """Frames of 40x56 px are cut to 32x48, objects of 36x24 px are turned: images of 24x36 px, the same once loaded."""
+def write_lab_set(path: Path, frame: tuple[int, int], image: tuple[int, int], dark: float = 0.0) -> None:
+    """16 training and 8 validation pairs of noise; ``dark`` is added to the frames."""
     generator = torch.Generator().manual_seed(0)
-    with h5py.File(tmp_path / "lab.h5", "w") as file:
+    with h5py.File(path, "w") as file:
         file.attrs.update(format="spt speckle set", version=1, complete=True, splits=["train", "val_seen"])
         for split, count in (("train", 16), ("val_seen", 8)):
-            file[f"{split}/speckle"] = torch.rand(count, 40, 56, generator=generator).numpy()
-            file[f"{split}/target"] = (torch.rand(count, 36, 24, generator=generator) > 0.7).float().numpy()
+            file[f"{split}/speckle"] = (dark + torch.rand(count, *frame, generator=generator)).numpy()
+            file[f"{split}/target"] = (torch.rand(count, *image, generator=generator) > 0.7).float().numpy()
             file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
+
+
+def test_speckles_and_objects_of_two_sizes(tmp_path: Path):
+    """Frames of 40x56 px are cut to 32x48, objects of 36x24 px are turned: images of 24x36 px, the same once loaded."""
+    write_lab_set(tmp_path / "lab.h5", (40, 56), (36, 24))
     cut = ["data.preparation.geometry.crop=[32,48]", "data.preparation.target.rotate=90"]
     correct = ["data.preparation.correction.background=mean", "data.preparation.scale=set"]
     settings = [
@@ -410,13 +415,7 @@ def test_trains_on_a_gpu_in_bf16(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["spectra", "autocorrelation"])
 def test_a_network_on_spectra_from_training_to_new_frames(tmp_path: Path, kind: str):
     """Frames of 64 px become ten channels of 32 px; images have the objects' 28 px, once loaded and exported too."""
-    generator = torch.Generator().manual_seed(0)
-    with h5py.File(tmp_path / "lab.h5", "w") as file:
-        file.attrs.update(format="spt speckle set", version=1, complete=True, splits=["train", "val_seen"])
-        for split, count in (("train", 16), ("val_seen", 8)):
-            file[f"{split}/speckle"] = (0.2 + torch.rand(count, 64, 64, generator=generator)).numpy()
-            file[f"{split}/target"] = (torch.rand(count, 28, 28, generator=generator) > 0.7).float().numpy()
-            file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
+    write_lab_set(tmp_path / "lab.h5", (64, 64), (28, 28), dark=0.2)
     chosen = ["data=hdf5", f"preparation@data.preparation={kind}", "model.width=4", "loss=bce_dice", "trainer=cpu"]
     own = ["trainer.precision=32-true", "trainer.max_epochs=1", f"data.source.path={tmp_path / 'lab.h5'}"]
     folder = RunFolder(tmp_path / "run")

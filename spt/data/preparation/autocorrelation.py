@@ -5,15 +5,11 @@ the layer is: the speckle is the object convolved with a random pattern, whose o
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from spt.data.preparation.correction import Correction
-from spt.data.preparation.geometry import Geometry
-from spt.data.preparation.target import TargetPreparation
 from spt.data.preparation.windows import SHARE, Windows, inside
 
 
@@ -33,20 +29,6 @@ class Autocorrelation(Windows):
     """
 
     unit, most = "px of lag", 2.0**13
-
-    def __init__(
-        self,
-        channels: int = 10,
-        windows: int = 3,
-        window: float = 0.5,
-        size: int | Sequence[int] | None = None,
-        reach: float | None = None,
-        blocks: int | None = 16,
-        correction: Correction | None = None,
-        geometry: Geometry | None = None,
-        target: TargetPreparation | None = None,
-    ) -> None:
-        super().__init__(channels, windows, window, size, reach, blocks, correction, geometry, target)
 
     def find_reach(self, power: Float[Tensor, "s f"]) -> float:
         """Lag inside which most of the positive autocovariance lies, at most a quarter of the window [px]."""

@@ -15,6 +15,9 @@ from spt.data.preparation.target import TargetPreparation
 from spt.data.readers import evenly
 from spt.errors import InvalidValue
 
+PIECE = 32
+"""Frames that are prepared at once where many are."""
+
 
 class Preparation(nn.Module, ABC):
     """From a recorded frame to the network's input, and from a stored object to what its image is compared with.

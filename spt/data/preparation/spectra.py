@@ -89,15 +89,10 @@ class Spectra(Windows):
         return self.lags or max(1, round(1 / (2 * step)))
 
     def grid(self) -> SpectrumGrid:
-        """Where the spectra lie, once :meth:`fit` has found it.
-
-        Raises:
-            InvalidValue: if there is no small image.
-        """
+        """Where the spectra and the small image lie, once :meth:`fit` has found it."""
         assert self.edge is not None
         assert self.level is not None
-        if self.blocks is None:
-            raise InvalidValue("a twin predicts the small image too. Set data.preparation.blocks=16.")
+        assert self.blocks is not None
         size = (self.level.shape[-2], self.level.shape[-1])
         step = 2 * float(self.edge) / max(size)
         return SpectrumGrid(size, step, self.kept_lags(step), self.floor, self.windows, self.window, self.blocks)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from spt.data.files.frames import Frames
-from spt.data.preparation.base import Preparation, refuse_frame
+from spt.data.preparation.base import PIECE, Preparation, refuse_frame
 from spt.data.preparation.correction import FRAMES, Correction
 from spt.data.preparation.geometry import Geometry, Size, sides_of
 from spt.data.preparation.target import TargetPreparation
@@ -26,9 +26,6 @@ SHARE = 0.98
 
 DARKEST = 1e-3
 """Least value of a block before its log, as a share of the frame's mean."""
-
-PIECE = 32
-"""Frames that are prepared at once while the statistics are found."""
 
 
 class Windows(Preparation):
@@ -68,7 +65,7 @@ class Windows(Preparation):
 
     def __init__(
         self,
-        channels: int,
+        channels: int = 10,
         windows: int = 3,
         window: float = 0.5,
         size: int | Sequence[int] | None = None,
@@ -155,7 +152,7 @@ class Windows(Preparation):
             powers = self._powers(self.light(frames[part][:, None]))
             if bad := part[~powers.isfinite().flatten(1).all(1)].tolist():
                 refuse_frame(frames, bad[0])
-            power = power + powers.double().mean(1).sum(0) / len(frames)
+            power = power + powers.double().mean(1).sum(0)
         frame = (frames.shape[1], frames.shape[2])
         self.set_grid(frame, self.input_size(frame, image), self.reach or self.find_reach(power))
         inputs = torch.cat([self.channels_of(frames[part][:, None]) for part in numbers])
@@ -206,21 +203,24 @@ class Windows(Preparation):
 
     def channels_of(self, speckle: Shaped[Tensor, "b 1 h w"]) -> Float[Tensor, "b c p q"]:
         """The channels before mean and spread of the training frames; the grid must be set."""
+        windows, small = self.windows_and_small(speckle)
+        size = (windows.shape[-2], windows.shape[-1])
+        return windows if small is None else torch.cat([windows, resized(small, size)], 1)
+
+    def windows_and_small(
+        self, speckle: Shaped[Tensor, "b 1 h w"]
+    ) -> tuple[Float[Tensor, "b k p q"], Float[Tensor, "b 1 m m"] | None]:
+        """The channels of the windows, and the log of the small image as a share of its mean; None without blocks."""
         assert self.down is not None
         assert self.across is not None
         light = self.light(speckle)
         powers = self._powers(light)
         with full_precision():
             sums = self.down[0] @ powers @ self.across[0] + self.down[1] @ powers @ self.across[1]
-        channels = [self.channel(sums)]
-        if self.blocks is not None:
-            channels.append(resized(self.small(light), (sums.shape[-2], sums.shape[-1])))
-        return torch.cat(channels, 1)
-
-    def small(self, light: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b 1 m m"]:
-        """Log of the small image of corrected frames, as a share of the mean."""
-        assert self.blocks is not None
-        return (resized(light, self.blocks) / light.mean((-2, -1), keepdim=True)).clamp(min=DARKEST).log()
+        if self.blocks is None:
+            return self.channel(sums), None
+        small = resized(light, self.blocks) / light.mean((-2, -1), keepdim=True)
+        return self.channel(sums), small.clamp(min=DARKEST).log()
 
     def _powers(self, light: Float[Tensor, "b 1 h w"]) -> Float[Tensor, "b k s f"]:
         """Power spectra of the windows: half plane, zero frequency first."""

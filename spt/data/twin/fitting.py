@@ -3,12 +3,11 @@
 import math
 
 import torch
-from jaxtyping import Float
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
-from spt.data.pairs import Pairs
+from spt.data.pairs import Pairs, images
 from spt.data.preparation import Preparation, Spectra
+from spt.data.preparation.base import PIECE
 from spt.errors import InvalidValue
 from spt.optics.twin import (
     STAGES,
@@ -20,9 +19,6 @@ from spt.optics.twin import (
     noise_statistics,
     predicted,
 )
-
-PIECE = 32
-"""Frames that are prepared at once."""
 
 
 def check_twin(preparation: Preparation, image: tuple[int, int] | None = None) -> None:
@@ -56,14 +52,9 @@ def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
     Raises:
         InvalidValue: if the fit does not converge.
     """
-    grid = preparation.grid()
-    numbers = {name: k for k, name in enumerate(sorted(set(train.diffuser.tolist())))}
-    diffuser = torch.tensor([numbers[name] for name in train.diffuser.tolist()])
-    parts = [slice(start, min(start + PIECE, len(train))) for start in range(0, len(train), PIECE)]
-    made = [measured_spectra(preparation, train.speckle[part]) for part in parts]
-    objects = torch.cat([train.images(part.start, part.stop)[:, 0] for part in parts])
-    spectra, small = (torch.cat([one[k] for one in made]) for k in (0, 1))
-    twin = Twin(objects.shape[1], grid, 2 * float(grid.radius().amax()) / objects.shape[1])
+    check_twin(preparation, (train.target.shape[1], train.target.shape[2]))
+    grid, measured = preparation.grid(), measure(train, preparation)
+    twin = Twin(train.target.shape[1], grid, 2 * float(grid.radius().amax()) / train.target.shape[1])
     steps = sum(stage.steps for stage in STAGES)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True) as progress:
@@ -72,14 +63,14 @@ def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
         def advance(said: str) -> None:
             progress.update(task, advance=1, description=f"Fitting the twin, {said}")
 
-        diffusers = fit_twin(twin, Measured(objects, spectra, small, diffuser), STAGES, advance=advance)
+        diffusers = fit_twin(twin, measured, STAGES, advance=advance)
     with torch.no_grad():
-        model, model_small = predicted(twin, objects, diffusers(diffuser))
-    rest, small_rest = spectra - model, small - model_small
-    noise = TwinNoise(grid, noise_statistics(grid, rest, small_rest, diffuser))
+        model, model_small = predicted(twin, measured.objects, diffusers(measured.diffuser))
+    rest, small_rest = measured.spectra - model, measured.small - model_small
+    noise = TwinNoise(grid, noise_statistics(grid, rest, small_rest, measured.diffuser))
     facts = {
         "pairs": len(train),
-        "diffusers": len(numbers),
+        "diffusers": int(measured.diffuser.max()) + 1,
         "residual": rest.square().mean().item(),
         "small_residual": small_rest.square().mean().item(),
         "spread": {k: v if math.isfinite(v) else None for k, v in diffusers.spread().items()},
@@ -87,19 +78,32 @@ def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
     return FittedTwin(twin, diffusers, noise, facts)
 
 
-def in_words(fitted: FittedTwin) -> str:
-    """What was found, for the log."""
-    twin, facts = fitted.twin, fitted.facts
-    pitch = twin.scale.detach().exp().mean().item()
-    return (
-        f"Twin of the set-up: fitted to {facts['pairs']} pairs behind {facts['diffusers']} diffusers. Mean square "
-        f"residual of a log spectrum {facts['residual']:.4f}. An object pixel is {pitch:.4f} cycles/px wide in the "
-        f"spectrum; Fresnel distance lambda z = {twin.distance.detach().exp().item():.2f} object px^2."
-    )
+def in_sentences(fitted: FittedTwin) -> list[str]:
+    """What was found."""
+    twin, facts, (y, x) = fitted.twin, fitted.facts, fitted.twin.pitch
+    return [
+        f"Fitted to {facts['pairs']} pairs behind {facts['diffusers']} diffusers.",
+        f"An object pixel is {y:.4f} (y) and {x:.4f} (x) cycles/px wide in the spectrum.",
+        f"Fresnel distance between object and diffuser: lambda z = {twin.fresnel_distance:.2f} object px^2.",
+        f"Objects let light through above a grey value of {twin.threshold.item():.2f}.",
+        f"Mean square residual of a log spectrum, training pairs: {facts['residual']:.4f}.",
+    ]
 
 
 @torch.no_grad()
-def measured_spectra(preparation: Spectra, speckle: Tensor) -> tuple[Float[Tensor, "b k p q"], Float[Tensor, "b m m"]]:
-    """Logs of the spectra and of the small image of recorded frames (b, h, w)."""
-    channels = preparation.channels_of(speckle[:, None])
-    return channels[:, :-1], preparation.small(preparation.light(speckle[:, None]))[:, 0]
+def measure(pairs: Pairs, preparation: Spectra) -> Measured:
+    """Spectra and small images of recorded pairs, some frames after the other; diffusers are numbered from 0.
+
+    Args:
+        pairs: with prepared objects.
+        preparation: fitted.
+    """
+    numbers = {name: k for k, name in enumerate(sorted(set(pairs.diffuser.tolist())))}
+    parts = torch.arange(len(pairs)).split(PIECE)
+    made = [preparation.windows_and_small(pairs.speckle[part][:, None]) for part in parts]
+    return Measured(
+        objects=torch.cat([images(pairs.target[part])[:, 0] for part in parts]),
+        spectra=torch.cat([spectra for spectra, _ in made]),
+        small=torch.cat([small[:, 0] for _, small in made if small is not None]),
+        diffuser=torch.tensor([numbers[name] for name in pairs.diffuser.tolist()]),
+    )

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spt.errors import InvalidValue
 from spt.optics.twin import Diffuser
+from spt.optics.twin.model import NODES
 from spt.optics.twin.noise import normal
 
 
@@ -17,8 +18,8 @@ from spt.optics.twin.noise import normal
 class Jitter:
     """How new diffusers of a set-up differ from its mean, and how new objects differ from stored ones.
 
-    The defaults of the diffusers were measured on ground glasses in one mount (``docs/unseen.md``). With two or three
-    training diffusers the spread cannot be measured, above all that of the scale.
+    The defaults of the diffusers come from an earlier fit to three 220-grit diffusers. With two or three training
+    diffusers the spread cannot be measured, above all that of the scale.
 
     Args:
         scale: greatest change of the spectrum's width, by the distance of the diffuser; a share.
@@ -61,7 +62,7 @@ class Jitter:
 def new_diffuser(jitter: Jitter, rng: np.random.Generator, windows: int) -> Diffuser:
     """Draw one diffuser."""
     scale = rng.uniform(-jitter.scale, jitter.scale)
-    shape = (14, 14)
+    shape = (NODES, NODES)
     return Diffuser(
         scale=torch.full((1, 2), scale, dtype=torch.float32) + 0.003 * normal(rng, (1, 2)),
         shift=jitter.shift * normal(rng, (1, 2)),
@@ -70,12 +71,6 @@ def new_diffuser(jitter: Jitter, rng: np.random.Generator, windows: int) -> Diff
         blur=jitter.blur * normal(rng, (1,)),
         weights=jitter.weights * normal(rng, (1, windows, *shape)) + jitter.light * normal(rng, (1, 1, *shape)),
     )
-
-
-def repeated(diffuser: Diffuser, count: int) -> Diffuser:
-    """One diffuser for so many objects."""
-    values = {each.name: getattr(diffuser, each.name) for each in fields(diffuser)}
-    return Diffuser(**{name: value.expand(count, *value.shape[1:]) for name, value in values.items()})
 
 
 def affine(jitter: Jitter, rng: np.random.Generator, side: int) -> Float[Tensor, "2 3"]:

@@ -15,8 +15,8 @@ from spt.data.pairs import Pairs
 from spt.data.preparation import Spectra
 from spt.data.settings import describe
 from spt.data.streams import stream
-from spt.data.twin.fitting import fit_to_pairs, in_words
-from spt.data.twin.jitter import Jitter, affine, new_diffuser, repeated
+from spt.data.twin.fitting import fit_to_pairs, in_sentences
+from spt.data.twin.jitter import Jitter, affine, new_diffuser
 from spt.data.twin.pairs import Simulated, TwinPairs
 from spt.errors import InvalidValue
 from spt.optics.twin import FittedTwin, open_twin, save_twin
@@ -59,7 +59,7 @@ class TwinTraining:
         self.objects, self.file, self.pairs, self.a_diffuser = objects, file, pairs, a_diffuser
         self.measured, self.jitter = measured, jitter or Jitter()
 
-    def dataset(self, train: Pairs, inputs: Pairs, preparation: Spectra, seed: int, cache: Path) -> "TwinPairs":
+    def dataset(self, train: Pairs, inputs: Pairs, preparation: Spectra, seed: int, cache: Path) -> TwinPairs:
         """Fit or open the twin and simulate.
 
         Args:
@@ -96,11 +96,11 @@ class TwinTraining:
         fitted = fit_to_pairs(train, preparation)
         cache.mkdir(parents=True, exist_ok=True)
         save_twin(path, fitted)
-        log.info("%s It is kept in %s.", in_words(fitted), path)
+        log.info("Twin of the set-up, kept in %s:\n%s", path, "\n".join(in_sentences(fitted)))
         return fitted
 
     @torch.no_grad()
-    def _simulate(self, fitted: FittedTwin, seed: int) -> "Simulated":
+    def _simulate(self, fitted: FittedTwin, seed: int) -> Simulated:
         """Spectra and small images of all pairs, without noise."""
         twin, grid = fitted.twin, fitted.twin.grid
         spectra = torch.empty(self.pairs, grid.windows**2, *grid.size, dtype=torch.float16)
@@ -112,7 +112,7 @@ class TwinTraining:
                 rows = range(start, min(start + self.a_diffuser, self.pairs))
                 objects = self._objects(rows, twin.side, seed)
                 diffuser = new_diffuser(self.jitter, stream(seed, "medium", start // self.a_diffuser), grid.windows**2)
-                made = twin(objects, repeated(diffuser, len(rows)))
+                made = twin(objects, diffuser.repeated(len(rows)))
                 spectra[rows.start : rows.stop], small[rows.start : rows.stop] = made[0], made[1]
                 shown[rows.start : rows.stop] = (objects * 255).round().to(torch.uint8)
                 progress.advance(task, len(rows))

@@ -1,14 +1,16 @@
 """The fit of a twin to measured pairs: Adam, coarse to fine, then the differences between the diffusers."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import itemgetter
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from spt.errors import InvalidValue
-from spt.optics.twin.model import Diffuser, Twin
+from spt.optics.twin.model import NODES, Diffuser, Twin
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ OBJECTS = 48
 CHUNK = 32
 """Objects that are predicted at once."""
 
-NAMES = ("scale", "shift", "halo", "gain", "blur", "weights")
+NAMES = tuple(each.name for each in fields(Diffuser))
 
 
 class Diffusers(nn.Module):
@@ -59,17 +61,25 @@ class Diffusers(nn.Module):
 
     def __init__(self, count: int, windows: int) -> None:
         super().__init__()
-        shapes = {"scale": (2,), "shift": (2,), "halo": (2,), "gain": (), "blur": (), "weights": (windows, 14, 14)}
+        shapes = {
+            "scale": (2,),
+            "shift": (2,),
+            "halo": (2,),
+            "gain": (),
+            "blur": (),
+            "weights": (windows, NODES, NODES),
+        }
         for name in NAMES:
             setattr(self, name, nn.Parameter(torch.zeros(count, *shapes[name])))
 
     def forward(self, numbers: Int[Tensor, " b"]) -> Diffuser:
         """The differences of some diffusers; their mean over all diffusers is zero."""
-        values = {name: getattr(self, name) for name in NAMES}
-        return Diffuser(**{name: (value - value.mean(0))[numbers] for name, value in values.items()})
+        return Diffuser(**{name: getattr(self, name) for name in NAMES}).each(lambda v: (v - v.mean(0))[numbers])
 
     def spread(self) -> dict[str, float]:
         """Standard deviation over the diffusers; NaN for one diffuser."""
+        if len(self.weights) == 1:
+            return dict.fromkeys(NAMES, math.nan)
         return {name: getattr(self, name).detach().std(0).square().mean().sqrt().item() for name in NAMES}
 
 
@@ -143,29 +153,17 @@ def predicted(
     twin: Twin, objects: Float[Tensor, "n s s"], diffuser: Diffuser | None = None
 ) -> tuple[Float[Tensor, "n k p q"], Float[Tensor, "n m m"]]:
     """What the twin predicts, some objects after the other."""
-    parts = [
-        twin(objects[rows], None if diffuser is None else of(diffuser, rows)) for rows in _slices(len(objects), CHUNK)
-    ]
+    known = diffuser or twin.mean_diffuser(len(objects))
+    parts = [twin(objects[rows], known.each(itemgetter(rows))) for rows in torch.arange(len(objects)).split(CHUNK)]
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
-
-
-def of(diffuser: Diffuser, rows: slice) -> Diffuser:
-    """Some of the diffusers."""
-    return Diffuser(**{name: getattr(diffuser, name)[rows] for name in NAMES})
 
 
 def _penalty(twin: Twin, smoothness: float) -> Tensor:
     """Rough maps and large corrections cost something."""
-    rough = sum(_rough(maps) for maps in (twin.light, twin.tilted, twin.phase, twin.amplitude)) + 10 * _rough(
-        twin.weights
-    )
+    rough = torch.stack([_rough(maps) for maps in (twin.light, twin.tilted, twin.phase, twin.amplitude)]).sum()
     large = twin.weights.square().sum() + 0.1 * (twin.amplitude.square().sum() + twin.phase.square().sum())
-    return smoothness * (rough + 10 * _rough(twin.weights) + large) + 0.01 * twin.transfer.square().mean()
+    return smoothness * (rough + 20 * _rough(twin.weights) + large) + 0.01 * twin.transfer.square().mean()
 
 
 def _rough(maps: Tensor) -> Tensor:
     return torch.stack([maps.diff(n=2, dim=axis).square().sum() for axis in (-2, -1)]).sum()
-
-
-def _slices(count: int, step: int) -> Iterator[slice]:
-    return (slice(start, min(start + step, count)) for start in range(0, count, step))

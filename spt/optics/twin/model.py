@@ -1,7 +1,8 @@
 """The forward model: object, illumination, Fresnel diffraction, windows, spectra."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import product
 
@@ -18,6 +19,9 @@ FINE = 2
 DEGREE = 3
 """Of the polynomials in the place on the camera by which the weight of the light changes."""
 
+NODES = 14
+"""Of the maps of each window, down and across."""
+
 POWERS = [(a, b) for a, b in product(range(DEGREE + 1), repeat=2) if a + b <= DEGREE]
 
 
@@ -28,7 +32,7 @@ class Diffuser:
     Args:
         scale: logs of the factors by which the spectrum is wider, y and x.
         shift: of the object against the light [object px], y and x.
-        halo: shift of the camera's window against the light, as a share of its width, y and x.
+        halo: shift of the light on the camera, y and x; half a frame is 1.
         gain: log of the factor of all spectra.
         blur: log of the factor of a spectrum at the edge of the grid.
         weights: logs of the factors of the light, a map for each window.
@@ -40,6 +44,14 @@ class Diffuser:
     gain: Float[Tensor, " b"]
     blur: Float[Tensor, " b"]
     weights: Float[Tensor, "b k m m"]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Diffuser":
+        """The diffusers with every value changed."""
+        return Diffuser(**{each.name: change(getattr(self, each.name)) for each in fields(self)})
+
+    def repeated(self, count: int) -> "Diffuser":
+        """One diffuser for so many objects."""
+        return self.each(lambda value: value.expand(count, *value.shape[1:]))
 
 
 class Twin(nn.Module):
@@ -74,10 +86,10 @@ class Twin(nn.Module):
         self.leak = nn.Parameter(torch.tensor(-6.0))
         self.scale = nn.Parameter(torch.full((2,), math.log(pitch)))
         self.distance = nn.Parameter(torch.tensor(0.0))
-        self.amplitude, self.phase = nn.Parameter(torch.zeros(28, 28)), nn.Parameter(torch.zeros(14, 14))
+        self.amplitude, self.phase = nn.Parameter(torch.zeros(28, 28)), nn.Parameter(torch.zeros(NODES, NODES))
         self.light = nn.Parameter(torch.zeros(28, 28))
         self.tilted = nn.Parameter(torch.zeros(len(POWERS) - 1, 20, 20))
-        self.weights = nn.Parameter(torch.zeros(windows, 14, 14))
+        self.weights = nn.Parameter(torch.zeros(windows, NODES, NODES))
         self.gain, self.dark = nn.Parameter(torch.zeros(windows)), nn.Parameter(torch.full((windows,), -4.0))
         self.transfer = nn.Parameter(torch.zeros(size))
         self.blur = nn.Parameter(torch.tensor(0.0))
@@ -102,17 +114,28 @@ class Twin(nn.Module):
         weights = torch.einsum("bkt,tyx->bkyx", bases, tilted) + self._maps(self.weights) + self._maps(known.weights)
         seen = intensity[:, None] * (light + weights).exp()
         spectra = self._spectra(seen, known)
-        small = self._small(intensity, light, tilted, known)
+        small = self._small(intensity, light, tilted)
         bright = self._bright(small)
         contrast = (bright / (bright + self.dark.exp())).square() * self.gain.exp()
         model = spectra * (contrast * known.gain[:, None].exp())[..., None, None] * self._transfer(known)
         noise = (self.noise + self.noise_gain[:, None, None]).exp() / bright[..., None, None]
         return (self.grid.floor + (model + noise).clamp(min=0)).log(), small.log()
 
+    @property
+    def pitch(self) -> tuple[float, float]:
+        """Width of an object pixel in the spectrum, y and x [cycles per camera px]."""
+        y, x = self.scale.detach().exp().tolist()
+        return y, x
+
+    @property
+    def fresnel_distance(self) -> float:
+        """Wavelength times distance of object and diffuser [object px^2]."""
+        return self.distance.detach().exp().item()
+
     def mean_diffuser(self, count: int) -> Diffuser:
         """No difference, for so many objects."""
         two, one = torch.zeros(count, 2), torch.zeros(count)
-        return Diffuser(two, two, two, one, one, torch.zeros(count, self.grid.windows**2, 14, 14))
+        return Diffuser(two, two, two, one, one, torch.zeros(count, self.grid.windows**2, NODES, NODES))
 
     def intensity(self, objects: Float[Tensor, "b n n"], shift: Float[Tensor, "b 2"]) -> Float[Tensor, "b f f"]:
         """Light on the diffuser; the object is shifted, the illumination is not."""
@@ -143,14 +166,12 @@ class Twin(nn.Module):
         return grid.transform(power / total.square() * grid.taper())
 
     def _small(
-        self, intensity: Float[Tensor, "b f f"], light: Tensor, tilted: Float[Tensor, "t f f"], known: Diffuser
+        self, intensity: Float[Tensor, "b f f"], light: Float[Tensor, "f f"], tilted: Float[Tensor, "t f f"]
     ) -> Float[Tensor, "b m m"]:
         """Light on the blocks of the camera, over its mean."""
         coarse = F.avg_pool2d(intensity[:, None], FINE)[:, 0].flatten(1)
-        maps, base = (
-            F.avg_pool2d(tilted[:, None], FINE)[:, 0].flatten(1),
-            F.avg_pool2d(light[None, None], FINE).flatten(),
-        )
+        maps = F.avg_pool2d(tilted[:, None], FINE)[:, 0].flatten(1)
+        base = F.avg_pool2d(light[None, None], FINE).flatten()
         weights = (base + monomials(self.grid.block_places()) @ maps).exp()
         seen = coarse @ weights.T * self.blocks.exp()
         seen = seen / seen.mean(1, keepdim=True) + self.stray.exp()

@@ -16,7 +16,6 @@ RESIDUALS = 0.45
 BIAS = 0.71
 """Amplitude of the diffusers' mean residuals in the noise of another diffuser."""
 
-
 MOST = 1024
 """Residuals that are kept."""
 
