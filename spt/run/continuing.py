@@ -61,7 +61,7 @@ def own_changes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return [argument for argument in arguments if argument not in changes], changes
 
 
-FIXED = ("monitor", "data.preparation", "data.source.split")
+FIXED = ("monitor", "data.preparation", "data.source.split", "data.twin")
 """Beginnings of the names that a continued run keeps."""
 
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from torch import nn
 
 from spt.data.exchanged import exchanged
-from spt.data.leaks import check_choice, check_leaks
+from spt.data.leaks import check_choice, check_leaks, check_simulated_objects
 from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidValue
 from spt.run.building import build
@@ -136,6 +136,8 @@ def load_data(prepared: Prepared) -> list[str]:
         check_leaks(data.splits, config.leaks, partial(refuse_unusable, preparation=data.preparation))
         if said := exchanged(data.splits["train"]):
             log.warning("%s", said)
+    if data.simulated is not None:
+        check_simulated_objects(data.simulated.simulated.drawn, data.splits, config.leaks)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))

@@ -15,8 +15,9 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from spt.data.files.frames import Frames
-from spt.data.leaks import check_leaks, find_leaks
+from spt.data.leaks import check_leaks, check_simulated_objects, find_leaks
 from spt.data.pairs import Pairs
+from spt.errors import InvalidValue
 
 NUMBERS = iter(range(10**6))
 
@@ -370,3 +371,22 @@ def test_equal_lines_are_not_enough(caplog):
     with caplog.at_level(logging.WARNING):
         check_leaks({"train": replace(train, speckle=frames), "val_seen": pairs("val_seen", 8)}, "warn")
     assert "equal frames" not in caplog.text
+
+
+def test_a_simulated_object_that_another_split_shows(monkeypatch):
+    monkeypatch.setattr("spt.data.leaks.search.PIECE", 5)
+    splits = {name: pairs(name) for name in ("train", "val_seen", "test_unseen")}
+    shown = objects(12, 48)
+    check_simulated_objects(shown, splits)
+    shown[7] = splits["test_unseen"].target[3]
+    with pytest.raises(InvalidValue, match=r"test_unseen.*3.* shows simulated object 7\. Leave these objects out"):
+        check_simulated_objects(shown, splits)
+    check_simulated_objects(shown, splits, "off")
+
+
+def test_simulated_objects_may_be_those_of_the_training_pairs(caplog):
+    splits = {name: pairs(name) for name in ("train", "val_seen")}
+    check_simulated_objects(splits["train"].target, splits)
+    check_simulated_objects(F.avg_pool2d(splits["val_seen"].target.float(), 2), splits, "warn")
+    assert "shows simulated object 0" in caplog.text
+    assert "and 3 more" in caplog.text

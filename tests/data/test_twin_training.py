@@ -177,3 +177,32 @@ def test_a_twin_of_another_set_is_refused(tmp_path):
         module(tmp_path, preparation=Spectra(reach=0.3), file=str(file))
     with pytest.raises(MissingFile, match="Fit a twin first"):
         module(tmp_path, file=str(tmp_path / "none.h5"))
+
+
+def test_a_twin_that_saw_the_unseen_diffuser_is_refused(tmp_path, monkeypatch):
+    module(tmp_path)
+    (file,) = tmp_path.glob("twin-*.h5")
+    load = RecordedNoise.load
+
+    def renamed(self):
+        splits = load(self)
+        return splits | {"train": replace(splits["train"], diffuser=torch.full((12,), 7))}
+
+    monkeypatch.setattr(RecordedNoise, "load", renamed)
+    with pytest.raises(InvalidValue, match=r"was fitted to frames of diffuser 1, 2, which does not train here"):
+        module(tmp_path, file=str(file))
+
+
+def test_a_twin_of_some_of_the_training_diffusers_is_used(tmp_path, monkeypatch):
+    one = module(tmp_path)
+    (file,) = tmp_path.glob("twin-*.h5")
+    again = module(tmp_path, file=str(file))
+    assert torch.equal(one.simulated.simulated.spectra, again.simulated.simulated.spectra)
+
+
+def test_objects_are_kept_as_they_were_drawn(tmp_path):
+    simulated = module(tmp_path).simulated.simulated
+    expected = SparseObjects().draw("train", range(10), 16, 0)
+    assert np.array_equal(simulated.drawn.numpy(), expected)
+    changed = (simulated.drawn != simulated.objects).flatten(1).any(1)
+    assert 0 < int(changed.sum()) < 10

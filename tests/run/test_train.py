@@ -6,10 +6,10 @@ import shutil
 import warnings
 from pathlib import Path
 
-import h5py
 import pytest
 import torch
 from conftest import TINY, composed
+from lab_set import write_lab_set
 from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -77,17 +77,6 @@ def test_run_folder_holds_what_users_rely_on(whole: tuple[RunFolder, float]):
     rows = list(csv.DictReader(folder.history.open()))
     assert [int(row["epoch"]) for row in rows] == [0, 1, 2]
     assert max(float(row["val_seen/pcc"]) for row in rows) == pytest.approx(value, abs=1e-5)
-
-
-def write_lab_set(path: Path, frame: tuple[int, int], image: tuple[int, int], dark: float = 0.0) -> None:
-    """16 training and 8 validation pairs of noise; ``dark`` is added to the frames."""
-    generator = torch.Generator().manual_seed(0)
-    with h5py.File(path, "w") as file:
-        file.attrs.update(format="spt speckle set", version=1, complete=True, splits=["train", "val_seen"])
-        for split, count in (("train", 16), ("val_seen", 8)):
-            file[f"{split}/speckle"] = (dark + torch.rand(count, *frame, generator=generator)).numpy()
-            file[f"{split}/target"] = (torch.rand(count, *image, generator=generator) > 0.7).float().numpy()
-            file[f"{split}/diffuser"] = torch.zeros(count, dtype=torch.int64).numpy()
 
 
 def test_speckles_and_objects_of_two_sizes(tmp_path: Path):

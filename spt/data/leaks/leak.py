@@ -63,6 +63,22 @@ class Leak:
         return f"{self.pair} {WORDS[self.kind]} {self.other}"
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """A pair that shows an object which was simulated for training.
+
+    Args:
+        pair: the pair of an evaluated split.
+        number: of the simulated object.
+    """
+
+    pair: Place
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.pair} shows simulated object {self.number}"
+
+
 def same_pixels(first: Place, second: Place) -> bool:
     """Whether the speckles of two pairs are equal."""
     one, two = (place.pairs.speckle[place.row] for place in (first, second))

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 import torch
+from jaxtyping import Shaped
 from torch import Tensor
 
-from spt.data.leaks.leak import Leak, Place, same_file, same_pixels
-from spt.data.leaks.nearest import Neighbours, Scale
+from spt.data.leaks.leak import Leak, Place, Repeated, same_file, same_pixels
+from spt.data.leaks.nearest import SAMPLE, Nearest, Neighbours, Scale
 from spt.data.leaks.turned import is_turned
 from spt.data.pairs import Pairs
-from spt.data.similarity import Look, copies, joined
+from spt.data.readers import evenly
+from spt.data.similarity import Look, copies, distances, joined, spread, thumbnails
 
 SAME_OBJECT = 0.003
 """Objects that are closer than this count as one; :func:`find_leaks` says what a distance is and what was measured."""
@@ -19,6 +21,10 @@ SAME_SPECKLE = 0.006
 
 EQUAL = 1e-5
 """1 less the correlation of equal frames, with room for rounding; such frames are then compared pixel by pixel."""
+
+
+PIECE = 4096
+"""Objects that are compared together."""
 
 
 def find_leaks(splits: Mapping[str, Pairs], look: Look | None = None) -> list[Leak]:
@@ -65,6 +71,28 @@ def find_leaks(splits: Mapping[str, Pairs], look: Look | None = None) -> list[Le
             near = Neighbours.of(small[test], [small[val]], scale, allowed)
             found += _repeated_frames(_places(test, evaluated[test]), near, scale, val, evaluated[val])
     return _strongest(found, list(splits))
+
+
+def repeated_objects(objects: Shaped[Tensor, "n h w"], splits: Mapping[str, Pairs]) -> list[Repeated]:
+    """Pairs of evaluated splits that show one of some objects, by its looks as in :func:`find_leaks`.
+
+    Args:
+        objects: what a network learns from beside the pairs of ``train``.
+        splits: the pairs of each split by its name; ``train`` is not looked at.
+    """
+    blocks = [range(start, min(start + PIECE, len(objects))) for start in range(0, len(objects), PIECE)]
+    known = [thumbnails(objects[part.start : part.stop]) for part in blocks]
+    scale = spread(torch.cat(known)[evenly(len(objects), SAMPLE)])
+    found: list[Repeated] = []
+    for name, pairs in splits.items():
+        if name == "train":
+            continue
+        small, nearest = joined(list(copies(pairs))).target, Nearest(len(pairs))
+        for part, others in zip(blocks, known, strict=True):
+            nearest.update(distances(small, others, scale), torch.tensor(part))
+        rows = (nearest.distance < SAME_OBJECT).nonzero()[:, 0].tolist()
+        found += [Repeated(Place(name, row, pairs), int(nearest.row[row])) for row in rows]
+    return found
 
 
 def _places(split: str, pairs: Pairs) -> list[Place]:

@@ -70,7 +70,7 @@ def fit_to_pairs(train: Pairs, preparation: Spectra) -> FittedTwin:
     noise = TwinNoise(grid, noise_statistics(grid, rest, small_rest, measured.diffuser))
     facts = {
         "pairs": len(train),
-        "diffusers": int(measured.diffuser.max()) + 1,
+        "diffusers": sorted(set(train.diffuser.tolist())),
         "residual": rest.square().mean().item(),
         "small_residual": small_rest.square().mean().item(),
         "spread": {k: v if math.isfinite(v) else None for k, v in diffusers.spread().items()},
@@ -82,7 +82,7 @@ def in_sentences(fitted: FittedTwin) -> list[str]:
     """What was found."""
     twin, facts, (y, x) = fitted.twin, fitted.facts, fitted.twin.pitch
     return [
-        f"Fitted to {facts['pairs']} pairs behind {facts['diffusers']} diffusers.",
+        f"Fitted to {facts['pairs']} pairs behind {len(facts['diffusers'])} diffusers.",
         f"An object pixel is {y:.4f} (y) and {x:.4f} (x) cycles/px wide in the spectrum.",
         f"Fresnel distance between object and diffuser: lambda z = {twin.fresnel_distance:.2f} object px^2.",
         f"Objects let light through above a grey value of {twin.threshold.item():.2f}.",

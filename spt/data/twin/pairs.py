@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,11 +22,13 @@ class Simulated:
         spectra: logs of the spectra.
         small: logs of the small images.
         objects: what they show, 0 to 255.
+        drawn: the same objects before they were turned, stretched, sheared and moved.
     """
 
     spectra: Float[Tensor, "n k p q"]
     small: Float[Tensor, "n m m"]
-    objects: Tensor
+    objects: UInt8[Tensor, "n s s"]
+    drawn: UInt8[Tensor, "n s s"]
 
 
 class TwinPairs(Dataset[Sample]):

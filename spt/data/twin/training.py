@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from rich.progress import Progress
 from torch import Tensor
 
@@ -23,7 +23,7 @@ from spt.optics.twin import FittedTwin, open_twin, save_twin
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 """Of the recipe of the fit: another version fits again."""
 
 
@@ -72,6 +72,14 @@ class TwinTraining:
             UserError: if a file cannot be used, or the fit does not converge.
         """
         fitted = self._twin(train, preparation, cache)
+        known, trained = set(fitted.facts["diffusers"]), set(train.diffuser.tolist())
+        if not known <= trained:
+            other = ", ".join(map(str, sorted(known - trained)))
+            raise InvalidValue(
+                f"data.twin.file={self.file} was fitted to frames of diffuser {other}, which does not train here: the "
+                "network would learn from a diffuser that counts as unseen. Fit a twin with the splits of this run "
+                "(data.twin.file=null). Where it is another piece of glass, give the diffusers other numbers."
+            )
         if fitted.twin.grid != preparation.grid() or fitted.twin.side != train.target.shape[1]:
             raise InvalidValue(
                 f"data.twin.file={self.file} was fitted to other spectra or objects: {fitted.twin.grid}, objects of "
@@ -105,12 +113,14 @@ class TwinTraining:
         twin, grid = fitted.twin, fitted.twin.grid
         spectra = torch.empty(self.pairs, grid.windows**2, *grid.size, dtype=torch.float16)
         small = torch.empty(self.pairs, grid.blocks, grid.blocks, dtype=torch.float16)
-        shown = torch.empty(self.pairs, twin.side, twin.side, dtype=torch.uint8)
+        drawn = torch.empty(self.pairs, twin.side, twin.side, dtype=torch.uint8)
+        shown = torch.empty_like(drawn)
         with Progress(transient=True) as progress:
             task = progress.add_task("Simulating with the twin", total=self.pairs)
             for start in range(0, self.pairs, self.a_diffuser):
                 rows = range(start, min(start + self.a_diffuser, self.pairs))
-                objects = self._objects(rows, twin.side, seed)
+                drawn[rows.start : rows.stop] = torch.from_numpy(self.objects.draw("train", rows, twin.side, seed))
+                objects = self._changed(drawn[rows.start : rows.stop], rows, seed)
                 diffuser = new_diffuser(self.jitter, stream(seed, "medium", start // self.a_diffuser), grid.windows**2)
                 made = twin(objects, diffuser.repeated(len(rows)))
                 spectra[rows.start : rows.stop], small[rows.start : rows.stop] = made[0], made[1]
@@ -119,10 +129,11 @@ class TwinTraining:
         log.info(
             "Training pairs: %d simulated by the twin, %.0f %% of an epoch.", self.pairs, 100 * (1 - self.measured)
         )
-        return Simulated(spectra, small, shown)
+        return Simulated(spectra, small, shown, drawn)
 
-    def _objects(self, rows: range, side: int, seed: int) -> Float[Tensor, "b s s"]:
-        drawn = torch.from_numpy(self.objects.draw("train", rows, side, seed)).float() / 255
-        changes = torch.stack([affine(self.jitter, stream(seed, "augmentation", k), side) for k in rows])
-        grid = F.affine_grid(changes, [len(drawn), 1, side, side], align_corners=False)
-        return F.grid_sample(drawn[:, None], grid, align_corners=False)[:, 0].clamp(0, 1)
+    def _changed(self, drawn: UInt8[Tensor, "b s s"], rows: range, seed: int) -> Float[Tensor, "b s s"]:
+        """Turn, stretch, shear and move objects; the number of the pair decides how."""
+        images = drawn[:, None].float() / 255
+        changes = torch.stack([affine(self.jitter, stream(seed, "augmentation", k), images.shape[-1]) for k in rows])
+        grid = F.affine_grid(changes, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, align_corners=False)[:, 0].clamp(0, 1)

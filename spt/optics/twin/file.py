@@ -17,7 +17,7 @@ from spt.optics.twin.grid import SpectrumGrid
 from spt.optics.twin.model import Twin
 from spt.optics.twin.noise import TwinNoise
 
-FORMAT, VERSION = "spt twin", 1
+FORMAT, VERSION = "spt twin", 2
 
 
 @dataclass(frozen=True)
