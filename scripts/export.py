@@ -20,12 +20,15 @@ def export_run(cfg: DictConfig) -> None:
         InvalidValue: if no run is named, or the size is neither a side nor [height, width].
     """
     from spt.errors import InvalidValue
+    from spt.run.bundled import refuse_bundled
     from spt.run.export import SUFFIXES, Reconstruction, export
     from spt.run.trained import open_trained
 
     if cfg.run is None:
         raise InvalidValue("run= is missing: name a run folder, for example run=outputs/2026-11-25/04-32-22_….")
     trained = open_trained(Path(cfg.run))
+    if not cfg.out:
+        refuse_bundled(trained.folder.path)
     size = list(trained.frame_size) if cfg.size is None else cfg.size
     sides = tuple(size) if isinstance(size, list | ListConfig) else (size, size)
     if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):

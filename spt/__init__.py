@@ -21,7 +21,7 @@ def load(run: str | Path, device: str = "cpu") -> Trained:
     Neither the data set nor Lightning is needed.
 
     Args:
-        run: the run folder.
+        run: the run folder, or the name of a network that comes with spt: ``weak_scatter``, ``weak_scatter_faces``.
         device: where the network works: ``cpu``, ``cuda``, ``mps``.
     Raises:
         UserError: if the folder holds no trained network that can be trusted; the message says why.

@@ -302,7 +302,19 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
 
 
 @pytest.mark.parametrize(
-    "root", ["train", "check_data", "complexity", "evaluate", "export", "inspect_speckle", "predict", "simulate"]
+    "root",
+    [
+        "train",
+        "check_data",
+        "complexity",
+        "evaluate",
+        "export",
+        "inspect_speckle",
+        "look_inside",
+        "predict",
+        "read_objects",
+        "simulate",
+    ],
 )
 def test_every_option_of_every_command_is_in_the_reference(root: str):
     title = "The run" if root == "train" else f"scripts/{root}.py"

@@ -62,3 +62,13 @@ def test_frames_of_ones_own(tiny_run: Path, tmp_path: Path):
     for number in range(2):
         with Image.open(tmp_path / f"frames/{number:03d}.png") as image:
             assert np.array_equal(np.asarray(image), expected[number])
+
+
+def test_see_through_a_diffuser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    ended = command("examples/see_through_a_diffuser.py")
+    assert ended.code == 0, ended
+    score = float(ended.out.rpartition(" ")[2].rstrip(".\n"))
+    assert score > 0.75
+    with Image.open("seen.png") as sheet:
+        assert sheet.size == (1024, 384)

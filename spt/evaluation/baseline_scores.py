@@ -24,7 +24,7 @@ from spt.metrics import METRICS
 
 log = logging.getLogger(__name__)
 
-VERSION = 3
+VERSION = 4
 """Raise this when a baseline or a metric gives other numbers: older files are then not read."""
 
 ImageScores = dict[str, dict[str, Float[Tensor, " n"]]]

@@ -46,7 +46,7 @@ def print_table(network: str, scores: Split, baselines: Baselines) -> None:
     table.add_column("")
     table.add_column("method")
     for split, values in scores.items():
-        table.add_column("\n".join([split, *_counts(values)]), justify="right")
+        table.add_column("\n".join([split, *counts(values)]), justify="right")
     block = ""
     for metric, method, *cells in rows(network, scores, baselines, MAIN):
         if block and metric != block:
@@ -65,7 +65,7 @@ def console() -> Console:
 
 def write_markdown(path: Path, run: Mapping[str, Any], scores: Split, baselines: Baselines) -> None:
     """Write the final table of all metrics as Markdown, with what made it below."""
-    header = ["metric", "method", *(f"{split} ({', '.join(_counts(values))})" for split, values in scores.items())]
+    header = ["metric", "method", *(f"{split} ({', '.join(counts(values))})" for split, values in scores.items())]
     table = markdown([header, *rows(run["network"], scores, baselines)])
     pooled = " ECE: pooled over all pixels of a split." if any("ece" in values for values in scores.values()) else ""
     made = (
@@ -76,7 +76,7 @@ def write_markdown(path: Path, run: Mapping[str, Any], scores: Split, baselines:
         part.write_text(f"{table}\n\n{CAPTION}{pooled} {made}\n")
 
 
-def _counts(values: Scores) -> list[str]:
+def counts(values: Scores) -> list[str]:
     """How many images, diffusers and objects a split has, as far as is known."""
     score = values["pcc"]
     known = [(score.get(key), name) for key, name in (("n", "image"), ("diffusers", "diffuser"), ("objects", "object"))]

@@ -92,6 +92,8 @@ def check_arguments(node: Any, where: str) -> None:
 def _located(target: str, where: str) -> Callable[..., Any]:
     from hydra.utils import get_object
 
+    if target == "???":
+        raise InvalidValue(f"{where} names no class: the chosen file is only a base of others. Choose one of those.")
     try:
         return get_object(target)
     except (ImportError, ValueError, AttributeError) as error:

@@ -33,6 +33,7 @@ from spt.evaluation.scoring import draw
 from spt.evaluation.speckle.figure import save
 from spt.files import atomic, cache_folder
 from spt.run.building import build
+from spt.run.bundled import is_bundled, refuse_bundled
 from spt.run.continuing import anchored, override
 from spt.run.event_file import write_event_file
 from spt.run.trained import Trained, open_trained
@@ -149,6 +150,8 @@ def evaluate_run(request: Request) -> Iterator[Done]:
     """
     torch.set_float32_matmul_precision("high")  # as in the training
     net = open_trained(Path(str(request.run)), request.device)
+    if not request.out:
+        refuse_bundled(net.folder.path)
     data = read_data(net, request)
     objects = _objects() if isinstance(data.source, SimulatedSpeckles) else {}
     subject = Subject(data.source, data.splits, data.own, request.images, request.values, objects)
@@ -313,7 +316,7 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
         write_csv(out / f"{each.plan.name}.csv", each)
         drawn |= _pictures(each, out)
     write_event_file(out, OWN, {f"{name}/{tag}": path for tag, path in drawn.items()}, {f"{name}/report": text})
-    if request.own and net.folder.metrics.is_file():
+    if request.own and net.folder.metrics.is_file() and not is_bundled(net.folder.path):
         add_protocol(net.folder.metrics, name, content)
     faults = [fault for each in scored for fault in each.faults]
     if faults:
@@ -333,9 +336,13 @@ def _pictures(scored: ScoredPlan, out: Path) -> dict[str, Path]:
 
 
 def _objects() -> dict[str, object]:
-    """Name to objects: every file of `configs/objects` that needs no further setting."""
-    files = sorted((CONFIGS / "objects").glob("*.yaml"))
-    return {path.stem: build(OmegaConf.load(path)) for path in files if path.stem != "folder"}  # type: ignore[arg-type]
+    """Name to objects: every family of `configs/objects` that needs no further setting."""
+    files = {path.stem: OmegaConf.load(path) for path in sorted((CONFIGS / "objects").glob("*.yaml"))}
+    return {
+        name: build(node)  # type: ignore[arg-type]
+        for name, node in files.items()
+        if name != "folder" and "_target_" in node  # a file without one changes another family
+    }
 
 
 def _check_values(values: Any) -> None:

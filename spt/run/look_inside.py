@@ -21,6 +21,7 @@ from spt.evaluation.inside.gradients import receptive_field, saliency, side
 from spt.evaluation.speckle.figure import save
 from spt.files import atomic
 from spt.run.building import build
+from spt.run.bundled import refuse_bundled
 from spt.run.continuing import anchored
 from spt.run.event_file import write_event_file
 from spt.run.trained import Trained, open_trained
@@ -95,6 +96,8 @@ def look_inside(request: Request) -> Found:
         UserError: if there is no such run, frame or pixel. Nothing is written then.
     """
     net = open_trained(Path(str(request.run)), request.device)
+    if not request.out:
+        refuse_bundled(net.folder.path)
     chosen = _frames(net, request)
     image = torch.as_tensor(net.reconstruct(chosen.frame))
     pixel = _pixel(image, request.pixel)

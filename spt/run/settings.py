@@ -127,6 +127,18 @@ class LookInsideConfig:
 
 
 @dataclass
+class ReadObjectsConfig:
+    """What `configs/read_objects.yaml` may hold."""
+
+    run: str | None = MISSING
+    objects: dict[str, Any] = MISSING
+    images: int = MISSING
+    out: str | None = MISSING
+    device: str = MISSING
+    seed: int = MISSING
+
+
+@dataclass
 class InspectSpeckleConfig:
     """What `configs/inspect_speckle.yaml` may hold."""
 
@@ -185,6 +197,7 @@ for name, schema in {
     "inspect_speckle_schema": InspectSpeckleConfig,
     "look_inside_schema": LookInsideConfig,
     "predict_schema": PredictConfig,
+    "read_objects_schema": ReadObjectsConfig,
     "simulate_schema": SimulateConfig,
 }.items():
     ConfigStore.instance().store(name=name, node=schema)

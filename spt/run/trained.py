@@ -17,6 +17,7 @@ from spt.errors import InvalidType, InvalidValue, MissingFile
 from spt.evaluation.predict import Predictor
 from spt.heads import Head
 from spt.run.building import build
+from spt.run.bundled import bundled_names, run_path
 from spt.run.folder import RunFolder
 from spt.run.trust import trusted
 from spt.training.initial import load_weights
@@ -124,16 +125,19 @@ def open_trained(path: Path, device: str = "cpu") -> Trained:
     """Rebuild the network of a run and load its best epoch.
 
     Args:
-        path: the run folder.
+        path: the run folder, or the name of a network that comes with spt.
         device: where the network works; the run may have been trained on another one.
     Raises:
         MissingFile: if the folder is no run with a best epoch.
         InvalidValue: if its configuration is not trusted, its weights do not fit, or there is no such device.
     """
-    folder = RunFolder(path.expanduser())
+    folder = RunFolder(run_path(path))
     for needed in (folder.config, folder.best):
         if not needed.is_file():
-            raise MissingFile(f"run={path} is not a run with a trained network: {needed} is not there.")
+            raise MissingFile(
+                f"run={path} is not a run with a trained network: {needed} is not there. Networks that come with spt: "
+                f"{', '.join(bundled_names())}."
+            )
     config = OmegaConf.load(folder.config)
     assert isinstance(config, DictConfig)
     config = trusted(config)

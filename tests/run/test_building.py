@@ -69,3 +69,8 @@ def test_a_fault_of_ones_own_network_keeps_its_traceback(tmp_path: Path, monkeyp
     assert explain(caught.value) is None
     assert "the line that its author needs" in "".join(traceback.format_exception(caught.value))
     monkeypatch.delitem(sys.modules, "own_network", raising=False)
+
+
+def test_a_base_of_other_files_is_no_choice():
+    with pytest.raises(InvalidValue, match=r"data.source names no class: the chosen file is only a base of others"):
+        build(composed("data=recorded").data)

@@ -83,6 +83,10 @@ class StoredObjects(ObjectSource):
         order = order[::-1] if split == "test_seen" else order
         return [pool[order[number % len(pool)]] for number in numbers]
 
+    def classes(self, split: str, numbers: Sequence[int], seed: int) -> list[str]:
+        """Sub-folder or label of each image; empty where the files have none."""
+        return [self._items[k].label for k in self.identify(split, numbers, seed)]
+
     def draw(self, split: str, numbers: Sequence[int], size: int, seed: int) -> UInt8[np.ndarray, "n h w"]:
         """Read images, their middle square scaled to ``size`` px."""
         return np.stack([self._draw_one(k, size) for k in self.identify(split, numbers, seed)])

@@ -19,7 +19,7 @@ LATEX_CHARACTERS = {
 
 def as_markdown(comparisons: Sequence[Comparison]) -> str:
     """One table for each data set, with its title, its caption and the best of each column in bold."""
-    return "\n\n".join(f"**{c.title}**\n\n{markdown(_texts(c, _bold_markdown))}\n\n{c.caption}" for c in comparisons)
+    return "\n\n".join(f"**{c.title}**\n\n{markdown(texts(c, _bold_markdown))}\n\n{c.caption}" for c in comparisons)
 
 
 def as_latex(comparisons: Sequence[Comparison]) -> str:
@@ -72,7 +72,7 @@ def number(score: Value) -> str:
     return f"{score.mean:.{digits}f} ± {score.spread:.{digits}f}"
 
 
-def _texts(c: Comparison, bold: Callable[[str], str]) -> Iterator[list[str]]:
+def texts(c: Comparison, bold: Callable[[str], str]) -> Iterator[list[str]]:
     """Header and rows; scores that are the best of their column pass through ``bold``."""
     counted = ["n"] if c.over_seeds else []
     yield [*c.keys, *counted, "parameters", "s", *(f"{metric.upper()} {split}" for metric, split in c.columns)]
@@ -94,7 +94,7 @@ def _bold_markdown(text: str) -> str:
 
 
 def _latex_table(c: Comparison) -> str:
-    header, *rows = _texts(c, lambda text: f"\0{text}")
+    header, *rows = texts(c, lambda text: f"\0{text}")
     left = len(header) - len(c.columns)
     width, metrics = len(header), list(dict.fromkeys(metric for metric, _ in c.columns))
     splits = [split for metric, split in c.columns if metric == metrics[0]]

@@ -13,6 +13,8 @@ SIDE_FOLDERS = ("trainer", "callbacks", "logger", "experiment")
 LEFT_OUT = (
     "seed",
     "run",
+    "leaks",
+    "baseline_pairs",
     "cache",
     "callbacks",
     "logger",

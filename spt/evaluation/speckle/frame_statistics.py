@@ -16,6 +16,8 @@ from spt.optics import statistics
 BLURS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 MOST_DIFFUSERS = 8
 DUPLICATE = 0.999
+CONSTANT = 1e-6
+"""Contrast below which a frame is called constant."""
 BINS = torch.linspace(0, 8, 65)
 
 
@@ -155,7 +157,7 @@ def measure(frames: Frames) -> SpeckleStatistics:
         InvalidValue: if every frame is constant.
     """
     speckle = frames.speckle.float()
-    varies = statistics.contrast(speckle) > 1e-6
+    varies = statistics.contrast(speckle) > CONSTANT
     if not varies.any():
         raise InvalidValue(f"{frames.name}: every frame is constant. There is no speckle to measure.")
     speckle = speckle[varies]

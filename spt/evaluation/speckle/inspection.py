@@ -10,9 +10,11 @@ from torch import Tensor
 from spt.evaluation.score_table import markdown
 from spt.evaluation.speckle.checks import Limits, suspicions
 from spt.evaluation.speckle.figure import draw, save
-from spt.evaluation.speckle.frame_statistics import Frames, between, measure
+from spt.evaluation.speckle.frame_statistics import CONSTANT, Frames, between, measure
+from spt.evaluation.speckle.spectra import spectrum_agreement
 from spt.evaluation.speckle.statistics_table import print_table, rows
 from spt.files import atomic
+from spt.optics.statistics import contrast
 
 
 def report(sets: Sequence[Sequence[Frames]], limits: Limits, folder: Path, pitch: float | None = None) -> None:
@@ -31,11 +33,19 @@ def report(sets: Sequence[Sequence[Frames]], limits: Limits, folder: Path, pitch
     across = [_across(frames, group) for group in sets for frames in group]
     table = list(rows(measured, across, pitch))
     words = [f"{s.name}: {line}" for s in measured for line in suspicions(s, limits)] or ["Nothing is suspicious."]
+    words += [line for group in sets for frames in group for line in _spectra(frames)]
     print_table(table)
     print(*words, sep="\n")
     with atomic(folder / "speckle_statistics.md") as part:
         part.write_text(markdown(table) + "\n\n" + "\n".join(f"- {line}" for line in words) + "\n")
     print(f"Figure and table: {save(draw(measured, across), folder / 'speckle_statistics.png')}, .md")
+
+
+def _spectra(frames: Frames) -> list[str]:
+    """Whether a network on spectra can work here."""
+    speckle = frames.speckle.float()
+    found = spectrum_agreement(speckle[contrast(speckle) > CONSTANT])
+    return [f"{frames.name}: {line}" for line in found.sentences()] if found else []
 
 
 def _across(frames: Frames, group: Sequence[Frames]) -> Float[Tensor, " pairs"]:

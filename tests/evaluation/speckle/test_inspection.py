@@ -69,3 +69,12 @@ def test_words_name_the_diffuser(tmp_path, capsys, monkeypatch):
     report([[frames("mine", 0)]], Limits(), tmp_path)
     assert "mine: grain " in capsys.readouterr().out
     assert "- mine: grain " in (tmp_path / "speckle_statistics.md").read_text()
+
+
+def test_the_words_on_spectra_come_last(tmp_path, capsys):
+    noise = torch.empty(8, 64, 64).exponential_(generator=torch.Generator().manual_seed(0))
+    report([[Frames("mine", noise)]], Limits(grain=0.1), tmp_path)
+    *_, agree, cut = (tmp_path / "speckle_statistics.md").read_text().rstrip().splitlines()
+    assert "mine: the spectra of the left and the right half of a frame do not agree" in agree
+    assert "mine: the spectrum reaches 0.4" in cut
+    assert agree.removeprefix("- ") in capsys.readouterr().out

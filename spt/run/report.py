@@ -1,0 +1,64 @@
+"""The verb report: one HTML page on finished runs."""
+
+import csv
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from spt import __version__
+from spt.errors import InvalidValue
+from spt.evaluation.compare.comparison import compare, without_hash
+from spt.evaluation.report.page import RunFiles, render, section
+from spt.evaluation.run_record import RunRecord
+from spt.files import atomic
+from spt.run.environment import read_starts
+from spt.run.folder import RunFolder
+from spt.run.records import find_records
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Where the page is, how many runs it shows, and one line for each run that is left out."""
+
+    out: Path
+    runs: int
+    problems: list[str] = field(default_factory=list)
+
+
+def report(paths: Sequence[Path], out: Path) -> Reported:
+    """Write a page on the runs in and below some folders; an earlier page is replaced.
+
+    Args:
+        paths: run folders, or folders of runs.
+        out: the page, which ends in ``.html``.
+    Raises:
+        UserError: if there is no finished run, or ``out`` has another ending; nothing is written then.
+    """
+    if out.suffix != ".html":
+        raise InvalidValue(f"out={out} must end in .html.")
+    found = find_records(paths)
+    apart = without_hash(found.records)
+    known = [record for record in found.records if record not in apart]
+    compared = compare(known, ["pcc"]) if len(known) > 1 else []
+    sections = [section(record, read_files(record)) for record in found.records]
+    made = f"Written by spt {__version__} on {time.strftime('%Y-%m-%d %H:%M')}."
+    with atomic(out) as part:
+        part.write_text(render(sections, compared, made), encoding="utf-8")
+    return Reported(out, len(sections), found.problems)
+
+
+def read_files(record: RunRecord) -> RunFiles:
+    """What of a run folder the page shows; what is missing there is left out of the page."""
+    folder = RunFolder(record.path)
+    history = list(csv.DictReader(folder.history.open())) if folder.history.is_file() else []
+    chosen = map(str, OmegaConf.load(folder.overrides)) if folder.overrides.is_file() else []
+    return RunFiles(
+        pictures={path.stem: path for path in sorted(folder.figures.glob("*.png"))},
+        history=history,
+        starts=read_starts(folder),
+        command=[text for text in chosen if not text.startswith("hydra.")],
+        config=folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
+    )
