@@ -5,6 +5,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from spt.run.command import guarded
@@ -15,9 +16,15 @@ from spt.run.quoting import enter
 
 def train_new(cfg: DictConfig) -> float:
     """Train what the configuration describes; return the monitored value, by which sweeps compare."""
+    hydra_config = HydraConfig.get()
+    folder = RunFolder(Path(hydra_config.runtime.output_dir))
+    if hydra_config.mode == RunMode.MULTIRUN:
+        from spt.run.sweep_jobs import train_job
+
+        return train_job(cfg, folder)
     from spt.run.train import train
 
-    return train(cfg, RunFolder(Path(HydraConfig.get().runtime.output_dir)))
+    return train(cfg, folder)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

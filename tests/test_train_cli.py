@@ -64,6 +64,14 @@ def test_a_sweep_runs_every_combination_and_lists_the_failures(tmp_path: Path):
     assert "Failed jobs:" in done.stderr
     assert done.stderr.count("model: width must be a positive multiple") >= 2
     assert "Traceback" not in done.stderr
+    assert "| loss | parameters | s | PCC val_seen" in done.stdout
+    scores = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.json")}
+    again = train_py(
+        "-m", *TINY, "trainer.max_epochs=1", "model.width=4,6", "loss=dice,bce", f"hydra.sweep.dir={tmp_path}"
+    )
+    assert again.returncode == 1
+    assert again.stdout.count("Finished already") == 2
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.json")} == scores
 
 
 WIDE = [setting for setting in TINY if not setting.startswith("model.")]

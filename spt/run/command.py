@@ -22,8 +22,6 @@ from spt.run.folder import RunFolder
 
 Result = TypeVar("Result")
 
-failed_jobs: list[str] = []
-
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM; the message says what was kept and how to go on.
@@ -41,8 +39,8 @@ class Interrupted(KeyboardInterrupt):
 def guarded(task: Callable[[], Result]) -> Result:
     """Run a task of a command; an error of its user ends in one or two lines and exit code 2.
 
-    In a multirun the error is raised, so that the other jobs run, and listed when the program ends. With
-    HYDRA_FULL_ERROR=1 the traceback is shown.
+    In a multirun the error is written into the job's folder and raised, so that the other jobs run. It is listed when
+    the program ends. With HYDRA_FULL_ERROR=1 the traceback is shown.
     """
     try:
         return task()
@@ -50,24 +48,26 @@ def guarded(task: Callable[[], Result]) -> Result:
         code = stop.code if isinstance(stop, Interrupted) else 130
         _leave(str(stop) or "Interrupted; nothing was done.", code)
     except Exception as error:
-        message = explain(error)
+        message, job = explain(error), _job_of_a_sweep()
+        if job is not None:
+            said = message or f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]} (traceback above)"
+            job.error.write_text(f"{said}\n", encoding="utf-8")
         if message is None or os.environ.get("HYDRA_FULL_ERROR"):
             raise
-        if HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN:
-            _remember(f"{HydraConfig.get().runtime.output_dir}: {message}")
+        if job is not None:
             raise CompactHydraException(message) from None
         _leave(f"Error: {message}", 2)
+
+
+def _job_of_a_sweep() -> RunFolder | None:
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return None
+    return RunFolder(Path(HydraConfig.get().runtime.output_dir))
 
 
 def _leave(line: str, code: int) -> NoReturn:
     print(line, file=sys.stderr, flush=True)
     sys.exit(code)
-
-
-def _remember(line: str) -> None:
-    if not failed_jobs:
-        atexit.register(lambda: print("Failed jobs:", *failed_jobs, sep="\n  ", file=sys.stderr))
-    failed_jobs.append(line)
 
 
 def explain(error: BaseException) -> str | None:
@@ -124,9 +124,17 @@ class OutputFolder(Callback):
         _writable(path)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the folder of a sweep."""
+        """Check the folder of a sweep; when the program ends, its scores and failures are printed."""
         HydraConfig.instance().set_config(config)
-        _writable(Path(config.hydra.sweep.dir))
+        folder = Path(config.hydra.sweep.dir)
+        _writable(folder)
+        atexit.register(_say_what_came_out, folder)
+
+
+def _say_what_came_out(sweep: Path) -> None:
+    from spt.run.sweep_jobs import summary
+
+    summary(sweep)
 
 
 def _is_later_process() -> bool:

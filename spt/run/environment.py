@@ -22,9 +22,14 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "numpy", "scipy",
 PROJECT = Path(__file__).parents[2]
 
 
-def note_start(folder: RunFolder) -> None:
-    """Add an entry to ``environment.json``: a run that is continued has one for each start."""
-    entries = [*read_starts(folder), describe_environment()]
+def note_start(folder: RunFolder, configuration: str = "") -> None:
+    """Add an entry to ``environment.json``: a run that is continued has one for each start.
+
+    Args:
+        folder: of the run.
+        configuration: YAML, as it was composed.
+    """
+    entries = [*read_starts(folder), describe_environment() | {"configuration": configuration}]
     with atomic(folder.environment) as part:
         part.write_text(json.dumps(entries, indent=2) + "\n")
 

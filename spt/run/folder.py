@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "report.md"
 
     @property
+    def error(self) -> Path:
+        """Why a job of a sweep failed."""
+        return self.path / "error.txt"
+
+    @property
     def figures(self) -> Path:
         """Folder of the pictures."""
         return self.path / "figures"

@@ -11,7 +11,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from lightning import Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from spt.data.exchanged import exchanged
@@ -115,7 +115,7 @@ def _fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
         check_same_pairs(prepared)
     module = connect(prepared, splits)
     if prepared.trainer.is_global_zero:
-        note_start(prepared.folder)
+        note_start(prepared.folder, OmegaConf.to_yaml(prepared.config))
     log_every_epoch(prepared.trainer, len(prepared.parts.data.train_dataloader()) // prepared.trainer.world_size)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)

@@ -189,7 +189,8 @@ def _environment(starts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         return []
     last = dict(starts[-1])
     packages, git = last.pop("packages", {}), last.pop("git", None)
-    last.pop("arguments", None)
+    for name in ("arguments", "configuration"):
+        last.pop(name, None)
     known = {"starts of this run": len(starts), **last}
     if git:
         known["git revision"] = f"{git.get('commit')}{', with changed files' if git.get('changed') else ''}"
