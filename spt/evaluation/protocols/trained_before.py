@@ -1,9 +1,11 @@
 """Whether a simulated set shows diffusers or objects that trained the network: the same seed draws the same ones."""
 
 import hashlib
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 
 import numpy as np
+from jaxtyping import UInt8
+from torch import Tensor
 
 from spt.data.objects import StoredObjects
 from spt.data.settings import describe
@@ -97,20 +99,31 @@ def _refuse_trained_objects(own: SimulatedSpeckles, other: SimulatedSpeckles) ->
             f"data.source.objects.held_out={theirs!r}: val_class would show classes that trained the network. Leave "
             f"it as it was, {mine!r}."
         )
-    if isinstance(own.objects, StoredObjects):
-        size, there = own.setup.window, own.objects.count("train")
-        trained = _digests(own.objects.draw("train", range(min(own.train, there or 0)), size, own.seed))
-        for split, count in other.counts.items():
-            again = split != "train" and trained & _digests(other.objects.draw(split, range(count), size, other.seed))
-            if again:
-                raise InvalidValue(
-                    f"{len(again)} objects of {split} trained the network. Leave data.source.objects.validation_share "
-                    "and leave_out as they were, or choose other objects."
-                )
+    trained = trained_images(own)
+    for split, count in other.counts.items() if trained else ():
+        again = split != "train" and trained & digests(other.draw_objects(split, range(count)))
+        if again:
+            raise InvalidValue(
+                f"{len(again)} objects of {split} trained the network. Leave data.source.objects.validation_share "
+                "and leave_out as they were, or choose other objects."
+            )
 
 
-def _digests(images: Iterable[np.ndarray]) -> set[bytes]:
-    return {hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).digest() for image in images}
+def trained_images(own: SimulatedSpeckles) -> set[bytes]:
+    """Digests of the stored images that trained a network; none where the objects are drawn.
+
+    Args:
+        own: what the network was trained on.
+    """
+    if not isinstance(own.objects, StoredObjects):
+        return set()
+    there = own.objects.count("train") or 0
+    return digests(own.draw_objects("train", range(min(own.train, there))))
+
+
+def digests(images: UInt8[Tensor, "n h w"]) -> set[bytes]:
+    """A digest of each image."""
+    return {hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in np.ascontiguousarray(images.numpy())}
 
 
 def _shown(value: int | None) -> str:

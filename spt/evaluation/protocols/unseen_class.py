@@ -7,8 +7,9 @@ from spt.data.objects import ObjectSource
 from spt.data.simulated import SimulatedSpeckles
 from spt.errors import InvalidValue, UserError
 from spt.evaluation.protocols.plan import Plan, Point, Subject
-from spt.evaluation.protocols.simulated_pairs import both_kinds, named
+from spt.evaluation.protocols.simulated_pairs import both_kinds, named, object_split
 from spt.evaluation.protocols.splits import splits
+from spt.evaluation.protocols.trained_before import digests, trained_images
 
 TITLE = "objects of other kinds"
 
@@ -28,12 +29,17 @@ def unseen_class(subject: Subject) -> list[Plan]:
             )
         (plan,) = splits(replace(subject, splits=there))
         return [replace(plan, name="unseen_class", title=TITLE)]
-    points, notes = [], subject.notes()
+    points, notes, trained = [], subject.notes(), trained_images(subject.source)
     for name, source, split in _candidates(subject, subject.source):
         try:
             pairs = both_kinds(subject, source, split)
         except UserError as error:
             notes.append(f"{name} is left out: {error}")
+            continue
+        shown = range(len(next(iter(pairs.values()))))
+        again = trained and trained & digests(source.draw_objects(split or object_split(source, len(shown)), shown))
+        if again:
+            notes.append(f"{name} is left out: {len(again)} of its objects trained the network.")
             continue
         points.append(Point(name, named(pairs, name)))
     return [Plan("unseen_class", TITLE, points, notes=notes)]
