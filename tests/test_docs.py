@@ -314,6 +314,7 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
         "predict",
         "read_objects",
         "simulate",
+        "sweep",
     ],
 )
 def test_every_option_of_every_command_is_in_the_reference(root: str):
@@ -324,7 +325,9 @@ def test_every_option_of_every_command_is_in_the_reference(root: str):
 def test_the_reference_names_nothing_that_is_not_there():
     files = [(f"{folder}/{choice}", GROUPS[folder].rpartition("@")[2]) for folder, choice in CHOICES]
     there = {
-        name for file, package in [*files, ("train", ""), ("inspect_speckle", "")] for name in options(file, package)
+        name
+        for file, package in [*files, ("train", ""), ("inspect_speckle", ""), ("sweep", "")]
+        for name in options(file, package)
     }
     named = set(re.findall(r"^\| `([a-z_]+\.[\w.]+)` \|", REFERENCE, re.M))
     assert named - {"hydra.run.dir"} <= there

@@ -179,6 +179,18 @@ class FitTwinConfig:
 
 
 @dataclass
+class SweepConfig:
+    """What `configs/sweep.yaml` may hold."""
+
+    sweep: dict[str, Any] | None = None  # none unless one is chosen
+    folder: str | None = MISSING
+    trials: int = MISSING
+    overrides: list[str] = MISSING
+    seed: int = MISSING
+    pruner: dict[str, Any] | None = MISSING
+
+
+@dataclass
 class SimulateConfig:
     """What `configs/simulate.yaml` may hold."""
 
@@ -199,6 +211,7 @@ for name, schema in {
     "predict_schema": PredictConfig,
     "read_objects_schema": ReadObjectsConfig,
     "simulate_schema": SimulateConfig,
+    "sweep_schema": SweepConfig,
 }.items():
     ConfigStore.instance().store(name=name, node=schema)
 

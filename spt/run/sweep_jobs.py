@@ -1,9 +1,13 @@
 """Jobs of a sweep (``-m``): finished ones are left alone, stopped ones go on, and the end says what came out."""
 
+from __future__ import annotations
+
 import csv
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -11,15 +15,19 @@ from spt.errors import InvalidValue, UserError
 from spt.run.environment import read_starts
 from spt.run.folder import RunFolder
 
+if TYPE_CHECKING:
+    from lightning import Callback
+
 log = logging.getLogger(__name__)
 
 
-def train_job(config: DictConfig, folder: RunFolder) -> float:
+def train_job(config: DictConfig, folder: RunFolder, callbacks: Sequence[Callback] = ()) -> float:
     """Train one job; in the folder of an earlier sweep, do what is left of it.
 
     Args:
         config: of the job.
         folder: of the job; Hydra wrote its configuration there.
+        callbacks: of the trainer, beside the configured ones.
     Returns:
         The best value of ``config.monitor``.
     Raises:
@@ -30,7 +38,7 @@ def train_job(config: DictConfig, folder: RunFolder) -> float:
 
     folder.error.unlink(missing_ok=True)
     if not folder.last.is_file():
-        return train(config, folder)
+        return train(config, folder, callbacks)
     starts = read_starts(folder)
     before = starts[-1].get("configuration") if starts else None
     if before != OmegaConf.to_yaml(config):
@@ -39,7 +47,7 @@ def train_job(config: DictConfig, folder: RunFolder) -> float:
         raise InvalidValue(
             f"{folder.path} holds a run of other settings, or of an earlier version. Choose another hydra.sweep.dir."
         )
-    prepared = prepare(config, folder)
+    prepared = prepare(config, folder, callbacks=callbacks)
     prepared.check_continuation()
     if said_if_finished(prepared):
         log.info("Finished already: %s", folder.path)

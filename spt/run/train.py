@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning import Trainer
+from lightning import Callback, Trainer
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -58,12 +58,13 @@ class Prepared:
             raise InvalidValue(f"this run has trained {done} epochs; trainer.max_epochs={planned} is less. Use more.")
 
 
-def train(config: DictConfig, folder: RunFolder) -> float:
+def train(config: DictConfig, folder: RunFolder, callbacks: Sequence[Callback] = ()) -> float:
     """Train, then evaluate the best epoch and the baselines.
 
     Args:
         config: the composed configuration.
         folder: where everything of this run is written.
+        callbacks: of the trainer, beside the configured ones.
     Returns:
         The best value of ``config.monitor``.
     Raises:
@@ -71,7 +72,7 @@ def train(config: DictConfig, folder: RunFolder) -> float:
         Interrupted: on Ctrl-C or SIGTERM, once ``last.ckpt`` is safe.
     """
     with interruptible(folder):
-        return fit_and_evaluate(prepare(config, folder, new=True), resumed=False)
+        return fit_and_evaluate(prepare(config, folder, new=True, callbacks=callbacks), resumed=False)
 
 
 def resume(prepared: Prepared) -> float:
@@ -80,13 +81,14 @@ def resume(prepared: Prepared) -> float:
         return fit_and_evaluate(prepared, resumed=True)
 
 
-def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepared:
+def prepare(config: DictConfig, folder: RunFolder, new: bool = False, callbacks: Sequence[Callback] = ()) -> Prepared:
     """Build and check everything but the data.
 
     Args:
         config: the composed configuration.
         folder: where everything of this run is written.
         new: whether the network starts from ``weights`` and ``output_prior``.
+        callbacks: of the trainer, beside the configured ones.
     Raises:
         UserError: naming the first setting that does not work.
     """
@@ -96,7 +98,7 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False) -> Prepare
     seed_everything(config.seed)
     check_choice(config.leaks)
     parts = build_parts(config, new)
-    trainer = build_trainer(config, folder, parts.data.input_shape)
+    trainer = build_trainer(config, folder, parts.data.input_shape, callbacks)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
     return Prepared(config, folder, parts, trainer, began)
 
@@ -199,7 +201,9 @@ def prepare_model(model: nn.Module, config: DictConfig) -> nn.Module:
     return model
 
 
-def build_trainer(config: DictConfig, folder: RunFolder, shape: tuple[int, int, int]) -> Trainer:
+def build_trainer(
+    config: DictConfig, folder: RunFolder, shape: tuple[int, int, int], callbacks: Sequence[Callback] = ()
+) -> Trainer:
     """The configured trainer, with the configured callbacks and loggers and those that every run has.
 
     Raises:
@@ -220,7 +224,7 @@ def build_trainer(config: DictConfig, folder: RunFolder, shape: tuple[int, int, 
             config.monitor.name,
             config.seed,
             shape,
-            [build(node) for node in (config.callbacks or {}).values()],
+            [*(build(node) for node in (config.callbacks or {}).values()), *callbacks],
             [build(node, save_dir=str(folder.path)) for node in (config.logger or {}).values()],
         ),
     )

@@ -1,0 +1,315 @@
+"""The verb sweep: Optuna looks for good settings, one training a trial."""
+
+import csv
+import json
+import logging
+import os
+import platform
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from lightning import Callback, LightningModule, Trainer
+from matplotlib.figure import Figure
+from omegaconf import DictConfig, OmegaConf, open_dict
+from optuna.trial import FrozenTrial, TrialState
+
+from spt.errors import InvalidValue, UserError
+from spt.evaluation.score_table import markdown
+from spt.files import atomic
+from spt.run.command import explain
+from spt.run.folder import RunFolder
+from spt.run.sweep_jobs import train_job
+from spt.run.trust import CONFIGS
+from spt.training.monitor import direction
+
+log = logging.getLogger(__name__)
+
+DONE = (TrialState.COMPLETE, TrialState.PRUNED)
+HEARTBEAT, GRACE = 30, 90
+"""A trial whose process gave no sign for ``GRACE`` seconds is taken up by another one."""
+
+SHOWN = 10
+"""Trials in the printed table."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is looked for, and where.
+
+    Args:
+        folder: of the study; one that is there goes on.
+        base: overrides of ``train.py`` that all trials have.
+        space: override to a list of choices, or to ``{low, high}`` with ``step`` or ``log: true``.
+        trials: of the whole study, pruned ones among them.
+        seed: of the search.
+        pruner: decides which trials are stopped early; None lets all end.
+    Raises:
+        InvalidValue: naming what cannot be searched.
+    """
+
+    folder: Path
+    base: Sequence[str]
+    space: Mapping[str, Any]
+    trials: int
+    seed: int = 0
+    pruner: optuna.pruners.BasePruner | None = None
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise InvalidValue(f"trials must be at least 1, got {self.trials}.")
+        if not self.space:
+            raise InvalidValue("sweep.space names nothing to look for. Example: optimizer.lr: {low: 1e-4, high: 1e-2}.")
+        for name, values in self.space.items():
+            _check(name, values)
+
+
+def search(wanted: Search) -> optuna.Study:
+    """Run trials until the study has as many as are wanted; a killed search goes on where it stopped.
+
+    Several processes may work on one folder.
+
+    Raises:
+        UserError: if the settings of the first trial do not work, or the folder holds another study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # The heartbeat and the figures have been called experimental for years.
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    config, _ = _composed([*wanted.base, *_middle(wanted.space)])
+    wanted.folder.mkdir(parents=True, exist_ok=True)
+    monitor = str(config.monitor.name)
+    study = optuna.create_study(
+        study_name="sweep",
+        storage=_storage(wanted.folder / "study.db"),
+        sampler=optuna.samplers.TPESampler(seed=None),
+        pruner=wanted.pruner or optuna.pruners.NopPruner(),
+        direction="minimize" if direction(monitor) == "min" else "maximize",
+        load_if_exists=True,
+    )
+    _check_same(study, wanted, monitor)
+    _take_up(study)
+    study.sampler = optuna.samplers.TPESampler(seed=wanted.seed + len(study.trials))  # no two processes draw the same
+    study.optimize(
+        partial(_objective, wanted, monitor),
+        callbacks=[optuna.study.MaxTrialsCallback(wanted.trials, DONE)],
+        n_trials=None if len(study.get_trials(states=DONE)) < wanted.trials else 0,
+        catch=(UserError,),
+    )
+    return study
+
+
+def _objective(wanted: Search, monitor: str, trial: optuna.Trial) -> float:
+    overrides = [f"{name}={_suggest(trial, name, values)}" for name, values in wanted.space.items()]
+    trial.set_user_attr("process", [platform.node(), os.getpid()])
+    number = _folder_number(trial.study.trials[trial.number])
+    folder = RunFolder(wanted.folder / "trials" / f"{number:04d}")
+    log.info("Trial %d: %s", number, " ".join(overrides))
+    try:
+        config, choices = _composed([*wanted.base, *overrides])
+        _write(folder, config, choices, [*wanted.base, *overrides])
+        return train_job(config, folder, [Pruning(trial, monitor)])
+    except optuna.TrialPruned:
+        log.info("Trial %d was stopped early: others were better at this epoch.", number)
+        raise
+    except Exception as error:
+        message = explain(error)
+        if message is None:
+            raise
+        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.error.write_text(f"{message}\n", encoding="utf-8")
+        log.warning("Trial %d failed: %s", number, message)
+        raise InvalidValue(message) from error
+
+
+def _folder_number(trial: FrozenTrial) -> int:
+    """A trial that takes up another one works in its folder."""
+    taken_up = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
+    return int(trial.user_attrs.get("folder", trial.number if taken_up is None else taken_up))
+
+
+def _take_up(study: optuna.Study) -> None:
+    """Put trials whose process on this machine is gone at the head of the queue; those of others have a heartbeat."""
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        machine, process = trial.user_attrs.get("process", (None, 0))
+        if machine != platform.node() or _is_alive(process):
+            continue
+        try:
+            study.tell(trial.number, state=TrialState.FAIL)
+        except ValueError:  # another process was quicker
+            continue
+        study.enqueue_trial(trial.params, user_attrs={"folder": _folder_number(trial)})
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+class Pruning(Callback):
+    """Tells Optuna the monitored value after every epoch, and stops the training where Optuna says so.
+
+    Args:
+        trial: of a study.
+        monitor: name of the value.
+    """
+
+    def __init__(self, trial: optuna.Trial, monitor: str) -> None:
+        self.trial, self.monitor = trial, monitor
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Report, and ask.
+
+        Raises:
+            TrialPruned: if the trial is to be stopped.
+        """
+        value = trainer.callback_metrics.get(self.monitor)
+        if value is None:
+            return
+        self.trial.report(float(value), trainer.current_epoch)
+        if self.trial.should_prune():
+            raise optuna.TrialPruned
+
+
+def write_results(study: optuna.Study, folder: Path) -> str:
+    """Write ``trials.csv``, ``importances.png`` and ``parallel.png``; return the table of the best trials.
+
+    Args:
+        study: with trials.
+        folder: of the study.
+    """
+    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
+    trials = sorted(study.get_trials(states=DONE), key=lambda trial: _rank(study, trial))
+    with atomic(folder / "trials.csv") as part, part.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["trial", "folder", "state", "value", *names])
+        for trial in study.trials:
+            place = [trial.number, f"{_folder_number(trial):04d}", trial.state.name.lower(), _value(trial)]
+            writer.writerow([*place, *(trial.params.get(name, "") for name in names)])
+    finished = study.get_trials(states=[TrialState.COMPLETE])
+    if len(finished) > 1 and len({trial.value for trial in finished}) > 1:
+        _figures(study, folder)
+    rows = [[str(t.number), _said(t), *(_short(t.params.get(name, "")) for name in names)] for t in trials[:SHOWN]]
+    return markdown([["trial", "value", *names], *rows])
+
+
+def _figures(study: optuna.Study, folder: Path) -> None:
+    from optuna.visualization import matplotlib as plots
+
+    value = json.loads(study.user_attrs["monitor"])
+    for name, draw in (("importances", plots.plot_param_importances), ("parallel", plots.plot_parallel_coordinate)):
+        figure = draw(study, target_name=value).figure
+        assert isinstance(figure, Figure)
+        figure.set_size_inches(11, 5)
+        with atomic(folder / f"{name}.png") as part:
+            figure.savefig(part, format="png", dpi=100, bbox_inches="tight")
+
+
+def _rank(study: optuna.Study, trial: FrozenTrial) -> tuple[bool, float]:
+    """Finished trials first, the best of them before the others."""
+    value = _value(trial)
+    signed = 0.0 if value == "" else float(value)
+    return trial.state != TrialState.COMPLETE, signed if study.direction.name == "MINIMIZE" else -signed
+
+
+def _value(trial: FrozenTrial) -> float | str:
+    """The value of a trial; of a pruned one its last."""
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        return trial.value
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else ""
+
+
+def _said(trial: FrozenTrial) -> str:
+    value = _value(trial)
+    text = f"{value:.4f}" if isinstance(value, float) else ""
+    return text if trial.state == TrialState.COMPLETE else f"{text} (stopped early)"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _suggest(trial: optuna.Trial, name: str, values: Any) -> Any:
+    if isinstance(values, Sequence):
+        return trial.suggest_categorical(name, list(values))
+    low, high, step, logarithmic = values["low"], values["high"], values.get("step"), bool(values.get("log"))
+    if isinstance(low, int) and isinstance(high, int):
+        return trial.suggest_int(name, low, high, step=step or 1, log=logarithmic)
+    return trial.suggest_float(name, low, high, step=step, log=logarithmic)
+
+
+def _middle(space: Mapping[str, Any]) -> list[str]:
+    """The first choice of each, to try whether the names work."""
+    return [f"{name}={values[0] if isinstance(values, Sequence) else values['low']}" for name, values in space.items()]
+
+
+def _check(name: str, values: Any) -> None:
+    if isinstance(values, str) or not isinstance(values, Sequence | Mapping) or not values:
+        raise InvalidValue(f"sweep.space.{name} must be a list, or low and high, got {values!r}.")
+    if isinstance(values, Sequence):
+        return
+    unknown = set(values) - {"low", "high", "step", "log"}
+    if unknown or not {"low", "high"} <= set(values):
+        raise InvalidValue(f"sweep.space.{name} takes low, high, and step or log, got {', '.join(map(str, values))}.")
+    if not values["low"] < values["high"] or (values.get("log") and (values["low"] <= 0 or values.get("step"))):
+        raise InvalidValue(
+            f"sweep.space.{name}: low must be below high; with log it must be positive, and there is no step. Got "
+            f"{dict(values)}."
+        )
+
+
+def _check_same(study: optuna.Study, wanted: Search, monitor: str) -> None:
+    """Refuse to mix two searches in one folder.
+
+    Raises:
+        InvalidValue: if base, space or monitor are not those of the study.
+    """
+    asked = {"base": wanted.base, "space": wanted.space, "monitor": monitor}
+    for name, value in asked.items():
+        text = json.dumps(value)
+        if study.user_attrs.get(name, text) != text:
+            raise InvalidValue(
+                f"{wanted.folder} holds a study with another {name}: {study.user_attrs[name]}. Choose another folder=…."
+            )
+        study.set_user_attr(name, text)
+
+
+def _storage(path: Path) -> optuna.storages.RDBStorage:
+    return optuna.storages.RDBStorage(
+        f"sqlite:///{path.resolve()}",
+        engine_kwargs={"connect_args": {"timeout": 60}},
+        heartbeat_interval=HEARTBEAT,
+        grace_period=GRACE,
+        heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=5),
+    )
+
+
+def _composed(overrides: Sequence[str]) -> tuple[DictConfig, dict[str, Any]]:
+    """The configuration of a training, and which file of each folder was chosen."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", list(overrides), return_hydra_config=True)
+    choices = OmegaConf.to_container(config.hydra.runtime.choices)
+    with open_dict(config):
+        del config["hydra"]
+    assert isinstance(choices, dict)
+    return config, {str(name): value for name, value in choices.items()}
+
+
+def _write(folder: RunFolder, config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """What Hydra writes for a run that it starts."""
+    folder.config.parent.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder.config)
+    OmegaConf.save(OmegaConf.create(list(overrides)), folder.overrides)
+    runtime = {"hydra": {"runtime": {"choices": dict(choices), "cwd": str(Path.cwd())}}}
+    OmegaConf.save(OmegaConf.create(runtime), folder.choices)
