@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from omegaconf import OmegaConf
+from PIL import Image
 
 from spt import __version__
 from spt.errors import InvalidValue
@@ -40,25 +41,53 @@ def report(paths: Sequence[Path], out: Path) -> Reported:
     if out.suffix != ".html":
         raise InvalidValue(f"out={out} must end in .html.")
     found = find_records(paths)
-    apart = without_hash(found.records)
-    known = [record for record in found.records if record not in apart]
+    shown, sections, problems = [], [], list(found.problems)
+    for record in found.records:
+        try:
+            sections.append(section(record, read_files(record)))
+            shown.append(record)
+        except InvalidValue as error:
+            problems.append(str(error))
+    if not shown:
+        raise InvalidValue(" ".join(problems))
+    apart = without_hash(shown)
+    known = [record for record in shown if record not in apart]
     compared = compare(known, ["pcc"]) if len(known) > 1 else []
-    sections = [section(record, read_files(record)) for record in found.records]
     made = f"Written by spt {__version__} on {time.strftime('%Y-%m-%d %H:%M')}."
     with atomic(out) as part:
         part.write_text(render(sections, compared, made), encoding="utf-8")
-    return Reported(out, len(sections), found.problems)
+    return Reported(out, len(sections), problems)
 
 
 def read_files(record: RunRecord) -> RunFiles:
-    """What of a run folder the page shows; what is missing there is left out of the page."""
+    """What of a run folder the page shows; what is missing there is left out of the page.
+
+    Raises:
+        InvalidValue: if a file is damaged.
+    """
     folder = RunFolder(record.path)
-    history = list(csv.DictReader(folder.history.open())) if folder.history.is_file() else []
     chosen = map(str, OmegaConf.load(folder.overrides)) if folder.overrides.is_file() else []
     return RunFiles(
-        pictures={path.stem: path for path in sorted(folder.figures.glob("*.png"))},
-        history=history,
+        pictures={path.stem: _picture(path) for path in sorted(folder.figures.glob("*.png"))},
+        history=_history(folder.history) if folder.history.is_file() else [],
         starts=read_starts(folder),
         command=[text for text in chosen if not text.startswith("hydra.")],
         config=folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
     )
+
+
+def _picture(path: Path) -> Path:
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except (OSError, SyntaxError) as error:
+        raise InvalidValue(f"{path} is damaged ({error}). Remove it, or restore it.") from error
+    return path
+
+
+def _history(path: Path) -> list[dict[str, float]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidValue(f"{path} is damaged ({error}). Remove it, or restore it.") from error

@@ -127,6 +127,21 @@ def test_a_run_of_which_parts_are_missing(runs: list[RunFolder], tmp_path: Path)
     assert "PCC" in page.whole
 
 
+@pytest.mark.parametrize(
+    ("file", "content"), [("metrics.csv", b"epoch,train/loss\na,b\n1,2,3\n"), ("figures/val_seen.png", b"\x89PNG")]
+)
+def test_a_run_with_a_damaged_file_is_left_out(runs: list[RunFolder], tmp_path: Path, file: str, content: bytes):
+    bad = tmp_path / "bad"
+    shutil.copytree(runs[0].path, bad)
+    (bad / file).write_bytes(content)
+    done = report([bad, runs[1].path], tmp_path / "page.html")
+    assert done.runs == 1
+    assert done.problems[0].startswith(f"{bad / file} is damaged")
+    with pytest.raises(InvalidValue, match="is damaged"):
+        report([bad], tmp_path / "none.html")
+    assert not (tmp_path / "none.html").exists()
+
+
 def test_what_is_no_finished_run_writes_nothing(runs: list[RunFolder], tmp_path: Path):
     with pytest.raises(MissingFile, match="no finished run was found"):
         report([tmp_path], tmp_path / "page.html")

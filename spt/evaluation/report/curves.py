@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-Rows = Sequence[Mapping[str, str]]
+Rows = Sequence[Mapping[str, float]]
 """Lines of ``metrics.csv``."""
 
 
@@ -23,7 +23,7 @@ def curves(rows: Rows, metric: str = "pcc") -> Figure | None:
     left, right = figure.subplots(1, 2)
     for axes, columns in ((left, ["train/loss"]), (right, names)):
         for name in columns:
-            known = [(int(row["epoch"]), float(row[name])) for row in rows if row.get(name)]
+            known = [(row["epoch"], row[name]) for row in rows if name in row]
             axes.plot(*zip(*known, strict=True), marker="." if len(known) < 40 else None, label=name)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
