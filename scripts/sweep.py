@@ -28,7 +28,8 @@ def sweep(cfg: DictConfig) -> None:
         raise InvalidValue("sweep= is missing. Choose a file of configs/sweep: sweep=loss_and_lr or spt_unet_width.")
     from hydra.utils import instantiate
 
-    from spt.run.search import Search, search, write_results
+    from spt.run.search import Search, search
+    from spt.run.search_results import write_results
 
     folder = Path(cfg.folder or f"sweeps/{HydraConfig.get().runtime.choices['sweep']}").expanduser()
     chosen: Any = OmegaConf.to_object(cfg.sweep)

@@ -1,6 +1,5 @@
 """The verb sweep: Optuna looks for good settings, one training a trial."""
 
-import csv
 import json
 import logging
 import os
@@ -16,27 +15,21 @@ import optuna
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from lightning import Callback, LightningModule, Trainer
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from spt.errors import InvalidValue, UserError
-from spt.evaluation.score_table import markdown
-from spt.files import atomic
 from spt.run.command import explain
 from spt.run.folder import RunFolder
+from spt.run.search_results import DONE, folder_number
 from spt.run.sweep_jobs import train_job
 from spt.run.trust import CONFIGS
 from spt.training.monitor import direction
 
 log = logging.getLogger(__name__)
 
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 HEARTBEAT, GRACE = 30, 90
 """A trial whose process gave no sign for ``GRACE`` seconds is taken up by another one."""
-
-SHOWN = 10
-"""Trials in the printed table."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +100,7 @@ def search(wanted: Search) -> optuna.Study:
 def _objective(wanted: Search, monitor: str, trial: optuna.Trial) -> float:
     overrides = [f"{name}={_suggest(trial, name, values)}" for name, values in wanted.space.items()]
     trial.set_user_attr("process", [platform.node(), os.getpid()])
-    number = _folder_number(trial.study.trials[trial.number])
+    number = folder_number(trial.study.trials[trial.number])
     folder = RunFolder(wanted.folder / "trials" / f"{number:04d}")
     log.info("Trial %d: %s", number, " ".join(overrides))
     try:
@@ -127,12 +120,6 @@ def _objective(wanted: Search, monitor: str, trial: optuna.Trial) -> float:
         raise InvalidValue(message) from error
 
 
-def _folder_number(trial: FrozenTrial) -> int:
-    """A trial that takes up another one works in its folder."""
-    taken_up = optuna.storages.RetryHeartbeatStaleTrialCallback.retried_trial_number(trial)
-    return int(trial.user_attrs.get("folder", trial.number if taken_up is None else taken_up))
-
-
 def _take_up(study: optuna.Study) -> None:
     """Put trials whose process on this machine is gone at the head of the queue; those of others have a heartbeat."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
@@ -143,7 +130,7 @@ def _take_up(study: optuna.Study) -> None:
             study.tell(trial.number, state=TrialState.FAIL)
         except ValueError:  # another process was quicker
             continue
-        study.enqueue_trial(trial.params, user_attrs={"folder": _folder_number(trial)})
+        study.enqueue_trial(trial.params, user_attrs={"folder": folder_number(trial)})
 
 
 def _is_alive(process: int) -> bool:
@@ -179,64 +166,6 @@ class Pruning(Callback):
         self.trial.report(float(value), trainer.current_epoch)
         if self.trial.should_prune():
             raise optuna.TrialPruned
-
-
-def write_results(study: optuna.Study, folder: Path) -> str:
-    """Write ``trials.csv``, ``importances.png`` and ``parallel.png``; return the table of the best trials.
-
-    Args:
-        study: with trials.
-        folder: of the study.
-    """
-    names = list(dict.fromkeys(name for trial in study.trials for name in trial.params))
-    trials = sorted(study.get_trials(states=DONE), key=lambda trial: _rank(study, trial))
-    with atomic(folder / "trials.csv") as part, part.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trial", "folder", "state", "value", *names])
-        for trial in study.trials:
-            place = [trial.number, f"{_folder_number(trial):04d}", trial.state.name.lower(), _value(trial)]
-            writer.writerow([*place, *(trial.params.get(name, "") for name in names)])
-    finished = study.get_trials(states=[TrialState.COMPLETE])
-    if len(finished) > 1 and len({trial.value for trial in finished}) > 1:
-        _figures(study, folder)
-    rows = [[str(t.number), _said(t), *(_short(t.params.get(name, "")) for name in names)] for t in trials[:SHOWN]]
-    return markdown([["trial", "value", *names], *rows])
-
-
-def _figures(study: optuna.Study, folder: Path) -> None:
-    from optuna.visualization import matplotlib as plots
-
-    value = json.loads(study.user_attrs["monitor"])
-    for name, draw in (("importances", plots.plot_param_importances), ("parallel", plots.plot_parallel_coordinate)):
-        figure = draw(study, target_name=value).figure
-        assert isinstance(figure, Figure)
-        figure.set_size_inches(11, 5)
-        with atomic(folder / f"{name}.png") as part:
-            figure.savefig(part, format="png", dpi=100, bbox_inches="tight")
-
-
-def _rank(study: optuna.Study, trial: FrozenTrial) -> tuple[bool, float]:
-    """Finished trials first, the best of them before the others."""
-    value = _value(trial)
-    signed = 0.0 if value == "" else float(value)
-    return trial.state != TrialState.COMPLETE, signed if study.direction.name == "MINIMIZE" else -signed
-
-
-def _value(trial: FrozenTrial) -> float | str:
-    """The value of a trial; of a pruned one its last."""
-    if trial.state == TrialState.COMPLETE and trial.value is not None:
-        return trial.value
-    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else ""
-
-
-def _said(trial: FrozenTrial) -> str:
-    value = _value(trial)
-    text = f"{value:.4f}" if isinstance(value, float) else ""
-    return text if trial.state == TrialState.COMPLETE else f"{text} (stopped early)"
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _suggest(trial: optuna.Trial, name: str, values: Any) -> Any:

@@ -17,7 +17,8 @@ from PIL import Image
 
 from spt.errors import InvalidValue, UserError
 from spt.run import search as verb
-from spt.run.search import Pruning, Search, search, write_results
+from spt.run.search import Pruning, Search, search
+from spt.run.search_results import write_results
 
 SPACE = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}, "loss": ["dice", "bce"]}
 

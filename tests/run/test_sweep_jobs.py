@@ -65,7 +65,7 @@ def test_a_folder_with_a_run_of_other_settings_is_refused_and_keeps_its_configur
 def test_an_earlier_error_is_forgotten_when_the_job_runs_again(tmp_path: Path, monkeypatch):
     config, folder = job(tmp_path)
     folder.error.write_text("no memory")
-    monkeypatch.setattr(verb, "train", lambda config, folder: 0.5)
+    monkeypatch.setattr(verb, "train", lambda config, folder, callbacks: 0.5)
     assert train_job(config, folder) == 0.5
     assert not folder.error.exists()
 
