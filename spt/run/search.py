@@ -16,7 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from spt.errors import InvalidValue, UserError
 from spt.run.command import explain
@@ -74,7 +74,7 @@ def search(wanted: Search) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # The heartbeat and the figures have been called experimental for years.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    config, _ = _composed([*wanted.base, *_middle(wanted.space)])
+    config, _ = _composed([*wanted.base, *_first(wanted.space)])
     wanted.folder.mkdir(parents=True, exist_ok=True)
     monitor = str(config.monitor.name)
     study = optuna.create_study(
@@ -90,7 +90,7 @@ def search(wanted: Search) -> optuna.Study:
     study.sampler = optuna.samplers.TPESampler(seed=wanted.seed + len(study.trials))  # no two processes draw the same
     study.optimize(
         partial(_objective, wanted, monitor),
-        callbacks=[optuna.study.MaxTrialsCallback(wanted.trials, DONE)],
+        callbacks=[optuna.study.MaxTrialsCallback(wanted.trials, DONE), partial(_stop_where_nothing_works, wanted)],
         n_trials=None if len(study.get_trials(states=DONE)) < wanted.trials else 0,
         catch=(UserError,),
     )
@@ -98,7 +98,7 @@ def search(wanted: Search) -> optuna.Study:
 
 
 def _objective(wanted: Search, monitor: str, trial: optuna.Trial) -> float:
-    overrides = [f"{name}={_suggest(trial, name, values)}" for name, values in wanted.space.items()]
+    overrides = [f"{name}={_text(_suggest(trial, name, values))}" for name, values in wanted.space.items()]
     trial.set_user_attr("process", [platform.node(), os.getpid()])
     number = folder_number(trial.study.trials[trial.number])
     folder = RunFolder(wanted.folder / "trials" / f"{number:04d}")
@@ -116,8 +116,22 @@ def _objective(wanted: Search, monitor: str, trial: optuna.Trial) -> float:
             raise
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.error.write_text(f"{message}\n", encoding="utf-8")
+        trial.set_user_attr("failed", message)
         log.warning("Trial %d failed: %s", number, message)
         raise InvalidValue(message) from error
+
+
+def _stop_where_nothing_works(wanted: Search, study: optuna.Study, trial: FrozenTrial) -> None:
+    """End a search whose trials fail, which would otherwise go on for ever.
+
+    Raises:
+        InvalidValue: if the first trial failed, or as many as are wanted.
+    """
+    if trial.state != TrialState.FAIL:
+        return
+    failed = [one for one in study.get_trials(states=[TrialState.FAIL]) if "failed" in one.user_attrs]
+    if not study.get_trials(states=DONE) or len(failed) >= wanted.trials:
+        raise InvalidValue(f"{len(failed)} trial(s) failed, the last one with: {trial.user_attrs.get('failed')}")
 
 
 def _take_up(study: optuna.Study) -> None:
@@ -177,9 +191,15 @@ def _suggest(trial: optuna.Trial, name: str, values: Any) -> Any:
     return trial.suggest_float(name, low, high, step=step, log=logarithmic)
 
 
-def _middle(space: Mapping[str, Any]) -> list[str]:
-    """The first choice of each, to try whether the names work."""
-    return [f"{name}={values[0] if isinstance(values, Sequence) else values['low']}" for name, values in space.items()]
+def _first(space: Mapping[str, Any]) -> list[str]:
+    """The first choice of each option, to try whether the names work."""
+    firsts = {name: values[0] if isinstance(values, Sequence) else values["low"] for name, values in space.items()}
+    return [f"{name}={_text(value)}" for name, value in firsts.items()]
+
+
+def _text(value: Any) -> str:
+    """A value as an override."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else str(value)
 
 
 def _check(name: str, values: Any) -> None:

@@ -90,6 +90,26 @@ def test_a_trial_that_fails_is_named_and_the_others_run(tmp_path: Path, monkeypa
     assert (tmp_path / "trials/0001/error.txt").read_text() == "the width does not fit.\n"
 
 
+def test_a_search_whose_trials_all_fail_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def train_job(config: Any, folder: Any, callbacks: Any) -> float:
+        if folder.path.name == "0000" and working:
+            return 0.5
+        raise UserError("no data.")
+
+    monkeypatch.setattr(verb, "train_job", train_job)
+    working = False
+    with pytest.raises(InvalidValue, match=r"1 trial\(s\) failed, the last one with: no data"):
+        search(wanted(tmp_path / "a", 3))
+    working = True
+    with pytest.raises(InvalidValue, match=r"3 trial\(s\) failed, the last one with: no data"):
+        search(wanted(tmp_path / "b", 3))
+
+
+def test_null_and_true_are_choices(tmp_path: Path, trained: list[Any]):
+    search(wanted(tmp_path, 2, space={"output_prior": [None], "deterministic": [True]}))
+    assert [(config.output_prior, config.deterministic) for config, _ in trained] == [(None, True)] * 2
+
+
 def test_a_fault_of_the_program_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def train_job(*given: Any) -> float:
         raise ZeroDivisionError
