@@ -14,8 +14,10 @@ from spt.run.command import guarded
 def main() -> None:
     """Parse, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, help="run folders, or folders of runs (run=<folder> works too)")
-    parser.add_argument("--out", type=Path, help="the page; report.html in the first folder unless it is named")
+    parser.add_argument("runs", nargs="+", help="run folders, or folders of runs (run=<folder> works too)")
+    parser.add_argument(
+        "--out", type=Path, help="the page; report.html in the first folder unless it is named (out=<page> works too)"
+    )
     arguments = parser.parse_args()
     if code := guarded(lambda: write(arguments)):
         sys.exit(code)
@@ -23,10 +25,15 @@ def main() -> None:
 
 def write(arguments: argparse.Namespace) -> int:
     """Write the page; the exit code says whether runs were left out."""
+    from spt.errors import InvalidValue
     from spt.run.report import report
 
-    runs = [Path(str(path).removeprefix("run=")).expanduser() for path in arguments.runs]
-    out = arguments.out or runs[0] / "report.html"
+    outs = [Path(text.removeprefix("out=")) for text in arguments.runs if text.startswith("out=")]
+    outs += [arguments.out] if arguments.out else []
+    runs = [Path(text.removeprefix("run=")).expanduser() for text in arguments.runs if not text.startswith("out=")]
+    if not runs or len(outs) > 1:
+        raise InvalidValue("give one run folder or more, and out=<page>.html at most once.")
+    out = outs[0] if outs else runs[0] / "report.html"
     done = report(runs, out.expanduser())
     print(f"{done.out}: {done.runs} run{'' if done.runs == 1 else 's'}.")
     for line in done.problems:

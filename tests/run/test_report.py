@@ -160,6 +160,30 @@ def test_the_command(runs: list[RunFolder], tmp_path: Path):
     assert "no such folder" in ended.err
 
 
+def test_out_is_no_run(runs: list[RunFolder], tmp_path: Path):
+    ended = command("scripts/report.py", f"out={tmp_path / 'a.html'}", f"run={runs[0].path}")
+    assert (ended.code, ended.err) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+    ended = command("scripts/report.py", f"out={tmp_path / 'b.html'}")
+    assert ended.code == 2
+    assert "give one run folder or more" in ended.err
+    assert not (tmp_path / "b.html").exists()
+
+
+def test_every_row_of_scores_is_headed_by_its_method(runs: list[RunFolder], tmp_path: Path):
+    text = report([runs[0].path], tmp_path / "page.html").out.read_text(encoding="utf-8")
+    assert '<th scope="row">linear ridge</th>' in text
+
+
+def test_one_diffuser_is_no_plural(runs: list[RunFolder], tmp_path: Path):
+    (tmp_path / "run").mkdir()
+    final = json.loads(runs[0].metrics.read_text())
+    final["run"]["data"]["splits"]["train"] |= {"n": 1, "diffusers": 1, "objects": 2}
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps(final))
+    page = Page(report([tmp_path / "run"], tmp_path / "page.html").out.read_text(encoding="utf-8"))
+    assert "1 pair, 1 diffuser, 2 objects" in page.whole
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
 @pytest.mark.parametrize("width", [800, 1280])

@@ -151,7 +151,9 @@ def _data(record: RunRecord) -> list[tuple[str, str]]:
             known.append((name, "{}x{} px".format(*data[size])))
     for split, each in (data.get("splits") or {}).items():
         words = [
-            f"{each[key]} {key if key != 'n' else 'pairs'}" for key in ("n", "diffusers", "objects") if each.get(key)
+            f"{each[key]} {word if each[key] == 1 else word + 's'}"
+            for key, word in (("n", "pair"), ("diffusers", "diffuser"), ("objects", "object"))
+            if each.get(key)
         ]
         known.append((split, ", ".join(words)))
     settings = {name: value for name, value in record.settings.items() if name.startswith(_OPTICS)}
@@ -206,8 +208,9 @@ def _table(header: list[str], lines: list[list[str]], network: str) -> Table:
 
 def _beside(table: Comparison) -> dict[str, Any]:
     header, *lines = texts(table, lambda text: f"\0{text}")
-    drawn = _picture(comparison_figure(table, table.columns[0][0]))
-    figure = Picture(drawn, f"{table.title}: the scores as bars or a heat map.", table.title)
+    metric = table.columns[0][0].upper()
+    said = f"{metric} of each configuration and split. The dashed line is the best simple method."
+    figure = Picture(_picture(comparison_figure(table, table.columns[0][0])), f"The table above, drawn: {said}", said)
     return {"title": table.title, "header": header, "rows": lines, "caption": table.caption, "figure": figure}
 
 
