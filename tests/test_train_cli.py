@@ -80,8 +80,8 @@ WIDE = [setting for setting in TINY if not setting.startswith("model.")]
 
 @pytest.mark.slow
 def test_deep_speckle_trains_with_cross_entropy_and_its_own_decay(tmp_path: Path):
-    done = train_py(*WIDE, "model=deep_speckle", "loss=ce", "optimizer=adam", f"hydra.run.dir={tmp_path}")
-    assert done.returncode == 0, done.stderr
+    done = command("train.py", *WIDE, "model=deep_speckle", "loss=ce", "optimizer=adam", f"hydra.run.dir={tmp_path}")
+    assert done.code == 0, done.err
     final = json.loads((tmp_path / "metrics.json").read_text())
     assert final["run"]["network"] == "DeepSpeckle"
     assert final["run"]["parameters"] == 21850530
@@ -95,19 +95,33 @@ def test_deep_speckle_trains_with_cross_entropy_and_its_own_decay(tmp_path: Path
 @pytest.mark.slow
 def test_a_finished_runs_network_and_the_share_of_light_start_another(tmp_path: Path):
     first, second = tmp_path / "first", tmp_path / "second"
-    done = train_py(*TINY, "trainer.max_epochs=1", f"hydra.run.dir={first}")
-    assert done.returncode == 0, done.stderr
+    done = command("train.py", *TINY, "trainer.max_epochs=1", f"hydra.run.dir={first}")
+    assert done.code == 0, done.err
     best = first / "checkpoints" / "best.ckpt"
-    again = train_py(*TINY, "trainer.max_epochs=1", f"weights={best}", "output_prior=data", f"hydra.run.dir={second}")
-    assert again.returncode == 0, again.stderr
+    start = [*TINY, "trainer.max_epochs=1", f"weights={best}"]
+    again = command("train.py", *start, "output_prior=data", f"hydra.run.dir={second}")
+    assert again.code == 0, again.err
     assert (second / "metrics.json").is_file()
-    other = train_py(*TINY, "model.width=8", f"weights={best}", f"hydra.run.dir={tmp_path / 'third'}")
-    assert other.returncode == 2
-    assert f"{best} does not hold the weights of this SpTUNet" in other.stderr
-    assert "Traceback" not in other.stderr
+    other = command("train.py", *TINY, "model.width=8", f"weights={best}", f"hydra.run.dir={tmp_path / 'third'}")
+    assert other.code == 2
+    assert f"{best} does not hold the weights of this SpTUNet" in other.err
+    assert "Traceback" not in other.err
+
+
+LONGER = [*TINY, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
+"""Long enough to be killed between its first epoch and its end."""
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody killed."""
+    folder = tmp_path_factory.mktemp("calm")
+    assert train_py(*LONGER, f"hydra.run.dir={folder}").returncode == 0
+    return folder
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize(
     ("number", "code", "loading"),
     [
@@ -117,15 +131,14 @@ def test_a_finished_runs_network_and_the_share_of_light_start_another(tmp_path: 
         (signal.SIGTERM, 143, ["data.cache=none", "data.workers=2"]),
     ],
 )
-def test_a_killed_run_continues_to_the_same_weights(tmp_path: Path, number: int, code: int, loading: list[str]):
+def test_a_killed_run_continues_to_the_same_weights(
+    calm: Path, tmp_path: Path, number: int, code: int, loading: list[str]
+):
     """Killed for real in its second epoch or later, then continued: bit-equal to one that was left alone.
 
     The one that is killed may read its files in worker processes; the one that is left alone has all in memory.
     """
-    alone = [*TINY, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
-    settings = [*alone, *loading]
-    calm, hurt = tmp_path / "calm", tmp_path / "hurt"
-    assert train_py(*alone, f"hydra.run.dir={calm}").returncode == 0
+    settings, hurt = [*LONGER, *loading], tmp_path / "hurt"
     with subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={hurt}"],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,

@@ -69,7 +69,7 @@ def test_scattering_220grit(tmp_path: Path, suffix: str):
 
 
 def test_scattering_220grit_as_it_was_measured(real_data: Path):
-    module = data("data=scattering_220grit")
+    module = data("data=scattering_220grit", "data.cache=none")
     assert counts(module) == {"train": 640, "val_seen": 100, "test_unseen": 50}
     assert (module.source.frame_size, module.input_size, module.object_size) == ((512, 512), (256, 256), (256, 256))
     # The same frames, binned and without loss, as they are in the other set: frame 7 of diffuser 3 shows object 6.
