@@ -22,7 +22,7 @@ def read(cfg: DictConfig) -> None:
     if not cfg.run:
         raise InvalidValue("run= is missing: python scripts/read_objects.py run=<folder>.")
     out = Path(cfg.out).expanduser() if cfg.out else None
-    reading = read_objects(Path(cfg.run), build(cfg.objects), cfg.images, cfg.seed, out, cfg.device)
+    reading = read_objects(Path(cfg.run), build(cfg.objects), cfg.images, cfg.seed, out, cfg.device, cfg.refine)
     print("\n".join(reading.sentences()))
     print(f"Numbers: {reading.out}")
 

@@ -60,7 +60,7 @@ def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, show
     broken = (~finite).nonzero().flatten().tolist()
     fault = _fault(predictor, pairs, broken) if broken else ""
     chosen = best_median_worst(each["pcc"], shown)
-    kept = torch.cat([predictor(pairs.speckle[numbers])[1] for numbers in chosen.values()])
+    kept = torch.cat([predictor.shown(pairs, numbers) for numbers in chosen.values()])
     return NetworkResult(scores, torch.cat(sums).sum(0) if sums else None, chosen, kept, fault)
 
 

@@ -1,6 +1,6 @@
 """From pairs to the network's logits and images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -51,3 +51,7 @@ class Predictor:
         for start in range(0, len(pairs), self.batch_size):
             part = slice(start, min(start + self.batch_size, len(pairs)))
             yield part, *self(pairs.speckle[part])
+
+    def shown(self, pairs: Pairs, rows: Sequence[int]) -> Float[Tensor, "n 1 h w"]:
+        """Images of some pairs of a split."""
+        return self(pairs.speckle[list(rows)])[1]

@@ -57,6 +57,7 @@ class Request:
         values: of a curve, in SI units; None for values around that of the training.
         baseline_pairs: training pairs that the baselines use at most; 0 leaves the baselines out.
         phase_retrieval: whether speckle correlation is a baseline where the optics are shift-invariant.
+        refine: whether the images are refined through the twin that made the training pairs.
         out: folder of the results; None for ``evaluation`` in the run folder.
         device: where the network works.
         data: configuration of another data set; None for the run's own.
@@ -72,6 +73,7 @@ class Request:
     values: Any = None
     baseline_pairs: int = 6000
     phase_retrieval: bool = True
+    refine: bool = False
     out: str | None = None
     device: str = "cpu"
     data: DictConfig | None = None
@@ -100,7 +102,8 @@ class Request:
     def folder(self, run: Path, protocol: str) -> Path:
         """Where the results of a protocol are written."""
         data = f"_{self.data_name or 'data'}" if self.data is not None else "_changed" if self.changes else ""
-        return (Path(self.out).expanduser() if self.out else run / "evaluation") / f"{protocol}{data}"
+        refined = "_refined" if self.refine else ""
+        return (Path(self.out).expanduser() if self.out else run / "evaluation") / f"{protocol}{data}{refined}"
 
 
 @dataclass(frozen=True)
@@ -275,6 +278,9 @@ def _check_same(net: Trained, splits: Mapping[str, Pairs | None]) -> None:
 
 def _scoring(net: Trained, data: Data, request: Request) -> Scoring:
     name, shown = type(net.model).__name__, get_console().is_terminal
+    predictor = _predictor(net, request.device)
+    if request.refine:
+        name, predictor = f"{name}, refined", net.refined(predictor)
 
     def tracked(things: Iterable[Any]) -> Iterable[Any]:
         return track(list(things), "Evaluating", disable=not shown, transient=True)
@@ -282,7 +288,7 @@ def _scoring(net: Trained, data: Data, request: Request) -> Scoring:
     invariant = isinstance(data.source, SimulatedSpeckles) and data.source.setup.shift_invariant
     cache = Path(net.config.cache).expanduser() if OmegaConf.select(net.config, "cache") else cache_folder()
     retrieves = request.phase_retrieval and invariant
-    return Scoring(_predictor(net, request.device), name, data.train, request.baseline_pairs, cache, retrieves, tracked)
+    return Scoring(predictor, name, data.train, request.baseline_pairs, cache, retrieves, tracked)
 
 
 def _predictor(net: Trained, device: str) -> Predictor:
@@ -317,7 +323,7 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
         drawn |= _pictures(each, out)
     write_event_file(out, OWN, {f"{name}/{tag}": path for tag, path in drawn.items()}, {f"{name}/report": text})
     if request.own and net.folder.metrics.is_file() and not is_bundled(net.folder.path):
-        add_protocol(net.folder.metrics, name, content)
+        add_protocol(net.folder.metrics, f"{name}_refined" if request.refine else name, content)
     faults = [fault for each in scored for fault in each.faults]
     if faults:
         raise InvalidValue("\n".join([*faults, f"Their scores are null in {out / 'evaluation.json'}."]))

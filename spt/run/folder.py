@@ -61,6 +61,11 @@ class RunFolder:
         return self.path / "report.md"
 
     @property
+    def twin(self) -> Path:
+        """The twin of the set-up that made the training pairs, where there was one."""
+        return self.path / "twin.h5"
+
+    @property
     def error(self) -> Path:
         """Why a job of a sweep failed."""
         return self.path / "error.txt"

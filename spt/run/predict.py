@@ -37,6 +37,8 @@ class Request:
         device: where the network works.
         tile: ``auto`` reconstructs frames larger than those of the training in tiles that overlap, where network and
             data are the same everywhere; ``anyway`` also where the data do not say so.
+        refine: whether the images are refined through the twin that made the training pairs. The frames of a file are
+            taken to be behind one diffuser.
         files: how files are read, where they alone do not say.
     Raises:
         InvalidValue: if a name is missing or a number is out of range.
@@ -50,6 +52,7 @@ class Request:
     batch_size: int = 16
     device: str = "cpu"
     tile: str = "none"
+    refine: bool = False
     files: FileSettings = field(default_factory=FileSettings)
 
     def __post_init__(self) -> None:
@@ -62,6 +65,8 @@ class Request:
             raise InvalidValue(f"format must be one of {', '.join(FORMATS)}, got {self.format!r}.")
         if self.tile not in TILES:
             raise InvalidValue(f"tile must be one of {', '.join(TILES)}, got {self.tile!r}.")
+        if self.refine and self.tile != "none":
+            raise InvalidValue("refine=true takes whole frames. Set tile=none.")
         for name in ("average", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -125,6 +130,8 @@ def predict_files(request: Request) -> Done:
         UserError: if there is no such run, device or input, or the output folder is not empty. Nothing is written then.
     """
     net = open_trained(Path(str(request.run)), request.device)
+    if request.refine:
+        net.refined(net.predictor(request.batch_size))
     inputs, out, done = find_inputs(str(request.input), request.files), Path(str(request.out)).expanduser(), Done()
     if out.is_dir():
         remove_leftovers(out)
@@ -200,7 +207,7 @@ def reconstruct(net: Trained, frames: Frames, request: Request) -> Images:
         raise InvalidValue(
             f"{frames.name(0)}: {len(frames)} frames cannot be averaged by {request.average}. Set average to a divisor."
         )
-    step = request.batch_size
+    step = len(frames) if request.refine else request.batch_size
     try:
         image = _image_of(net, frames, request)
         parts = [image(frames[start : start + step]) for start in range(0, len(frames), step)]
@@ -215,7 +222,7 @@ def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tenso
     Raises:
         InvalidValue: if tiles are asked for and network or data are not the same everywhere in the frame.
     """
-    network = partial(net.reconstruct, batch_size=request.batch_size)
+    network = partial(net.refine if request.refine else net.reconstruct, batch_size=request.batch_size)
     if request.tile == "none" or frames.shape[1:] == net.frame_size:
         return network
     if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size, net.object_size):

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from rich import get_console
 from rich.progress import track
 from torch import Tensor
 
 from spt.data.objects import ObjectSource, StoredObjects
-from spt.data.pairs import images
+from spt.data.pairs import Pairs
 from spt.errors import InvalidValue
 from spt.evaluation.classifier import Classifier, train_classifier
 from spt.evaluation.metrics_file import write_json
+from spt.evaluation.predict import Predictor
 from spt.run.bundled import refuse_bundled
 from spt.run.evaluate import Request, read_data
-from spt.run.trained import Trained, open_trained
+from spt.run.trained import open_trained
 
 LEAST = 100
 """Labelled objects that a classifier needs at least."""
@@ -47,7 +49,9 @@ class Reading:
         return said
 
 
-def read_objects(run: Path, objects: ObjectSource, count: int, seed: int, out: Path | None, device: str) -> Reading:
+def read_objects(
+    run: Path, objects: ObjectSource, count: int, seed: int, out: Path | None, device: str, refine: bool = False
+) -> Reading:
     """Train a classifier on labelled objects, then let it read objects and reconstructions of the run's own data.
 
     Args:
@@ -57,8 +61,10 @@ def read_objects(run: Path, objects: ObjectSource, count: int, seed: int, out: P
         seed: of the classifier.
         out: file of the numbers; None for ``evaluation/read_objects.json`` in the run folder.
         device: where the network works.
+        refine: whether the images are refined through the twin that made the training pairs.
     Raises:
-        UserError: if there is no such run, or the objects have no labels. Nothing is written then.
+        UserError: if there is no such run, no twin where one is needed, or the objects have no labels. Nothing is
+            written then.
     """
     if count < LEAST:
         raise InvalidValue(f"images must be {LEAST} or more, got {count}.")
@@ -66,21 +72,22 @@ def read_objects(run: Path, objects: ObjectSource, count: int, seed: int, out: P
     if out is None:
         refuse_bundled(net.folder.path)
     data = read_data(net, Request(str(run), baseline_pairs=0, device=device))
+    predictor = net.refined(net.predictor()) if refine else net.predictor()
     network, right = _classifier(objects, count, seed)
     splits = {}
     for name, pairs in data.splits.items():
-        rows = list(range(len(pairs)))
-        truth = network.read(images(pairs.target[rows])[:, 0])
-        splits[name] = (int((network.read(_images(net, pairs.speckle, rows)) == truth).sum()), len(rows))
-    reading = Reading(right, splits, out or net.folder.path / "evaluation" / "read_objects.json")
+        truth, read = (network.read(shown) for shown in (pairs.images()[:, 0], _images(predictor, pairs)))
+        splits[name] = (int((read == truth).sum()), len(pairs))
+    reading = Reading(
+        right, splits, out or net.folder.path / "evaluation" / f"read_objects{'_refined' if refine else ''}.json"
+    )
     numbers = {name: {"same": same, "n": total} for name, (same, total) in splits.items()}
     write_json(reading.out, {"labelled_right": right, "objects": objects.describe(), **numbers})
     return reading
 
 
-def _images(net: Trained, frames: Any, rows: list[int]) -> Tensor:
-    parts = [rows[start : start + 64] for start in range(0, len(rows), 64)]
-    return torch.cat([torch.as_tensor(net.reconstruct(frames[part])) for part in parts])
+def _images(predictor: Predictor, pairs: Pairs) -> Float[Tensor, "n h w"]:
+    return torch.cat([images for _, _, images in predictor.batches(pairs)])[:, 0]
 
 
 def _classifier(objects: ObjectSource, count: int, seed: int) -> tuple[Classifier, float]:

@@ -91,6 +91,7 @@ class PredictConfig:
     batch_size: int = MISSING
     device: str = MISSING
     tile: str = MISSING
+    refine: bool = MISSING
     colour: Any = MISSING
     axes: str | None = MISSING
 
@@ -105,6 +106,7 @@ class EvaluateConfig:
     values: Any = MISSING
     baseline_pairs: int = MISSING
     phase_retrieval: bool = MISSING
+    refine: bool = MISSING
     out: str | None = MISSING
     device: str = MISSING
     seed: int = MISSING
@@ -133,6 +135,7 @@ class ReadObjectsConfig:
     run: str | None = MISSING
     objects: dict[str, Any] = MISSING
     images: int = MISSING
+    refine: bool = MISSING
     out: str | None = MISSING
     device: str = MISSING
     seed: int = MISSING

@@ -18,6 +18,7 @@ from spt.data.exchanged import exchanged
 from spt.data.leaks import check_choice, check_leaks, check_simulated_objects
 from spt.data.unusable import refuse_unusable
 from spt.errors import InvalidValue
+from spt.optics.twin import save_twin
 from spt.run.building import build
 from spt.run.environment import note_start
 from spt.run.folder import RunFolder
@@ -131,7 +132,9 @@ def load_data(prepared: Prepared) -> list[str]:
         UserError: if they cannot be made, an image is unusable, their splits share pairs or objects, or the
             monitored value is of none of these splits.
     """
-    data, config = prepared.parts.data, prepared.config
+    data, config, kept = prepared.parts.data, prepared.config, prepared.folder.twin
+    if data.twin is not None and kept.is_file():
+        data.twin.file = str(kept)  # a run goes on with the twin that it began with
     data.prepare_data()
     data.setup()
     if data.source.recorded:
@@ -140,6 +143,8 @@ def load_data(prepared: Prepared) -> list[str]:
             log.warning("%s", said)
     if data.simulated is not None:
         check_simulated_objects(data.simulated.simulated.drawn, data.splits, config.leaks)
+        if prepared.trainer.is_global_zero and not kept.is_file():
+            save_twin(kept, data.simulated.fitted)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))

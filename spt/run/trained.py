@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from spt.run.bundled import bundled_names, run_path
 from spt.run.folder import RunFolder
 from spt.run.trust import trusted
 from spt.training.initial import load_weights
+
+if TYPE_CHECKING:
+    from spt.evaluation.refined import RefinedPredictor
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -80,13 +83,48 @@ class Trained:
         if batch_size < 1:
             raise InvalidValue(f"batch_size must be at least 1, got {batch_size}.")
         speckle = self._checked(_tensor(frames))
-        predict = Predictor(self.model, self.head, self.preparation, object_size=self.object_size)
+        predict = self.predictor(batch_size)
         images = torch.cat([predict(part)[1] for part in speckle.split(batch_size)])
         if not images.isfinite().all():
             bad = (~images.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
             raise InvalidValue(f"the images of frames {bad[:5]} hold NaN or infinity. Mend or leave out these frames.")
         shaped = images.reshape(*frames.shape[:-2], *self.object_size)
         return shaped.numpy() if isinstance(frames, np.ndarray) else shaped
+
+    def predictor(self, batch_size: int = 16) -> Predictor:
+        """From stored frames to images, in the precision of the weights."""
+        return Predictor(self.model, self.head, self.preparation, batch_size, object_size=self.object_size)
+
+    def refine(self, frames: Array, batch_size: int = 16) -> Array:
+        """As :meth:`reconstruct`, then gradient steps through the twin of the set-up, some 0.3 s an image.
+
+        Args:
+            frames: all of them behind one diffuser, which nobody needs to know.
+            batch_size: frames that pass the network together.
+        Raises:
+            InvalidValue: if the network was trained without a twin, or frames are bad.
+        """
+        speckle = self._checked(_tensor(frames))
+        images = self.refined(self.predictor(batch_size)).refine(speckle)
+        shaped = images.reshape(*frames.shape[:-2], *self.object_size)
+        return shaped.numpy() if isinstance(frames, np.ndarray) else shaped
+
+    def refined(self, predictor: Predictor) -> "RefinedPredictor":
+        """The same network, whose images are refined.
+
+        Raises:
+            InvalidValue: if it was trained without a twin, or the file of the twin is damaged.
+        """
+        from spt.evaluation.refined import RefinedPredictor
+        from spt.optics.twin import open_twin
+
+        if not self.folder.twin.is_file():
+            raise InvalidValue(
+                f"refine=true needs the twin that made the training pairs, and {self.folder.twin} is not there. Train "
+                "with twin@data.twin=fitted, or set refine=false."
+            )
+        spread = build(self.config.data.twin.jitter).spread()
+        return RefinedPredictor(**vars(predictor), fitted=open_twin(self.folder.twin), spread=spread)
 
     def _warn(self, speckle: Tensor) -> None:
         if not self.appearance.keys() - self.warned:

@@ -50,8 +50,8 @@ def test_a_network_that_sees_is_read_and_one_that_guesses_is_not(
     half = torch.zeros(8, 32, 32)
     half[::2, :, :16] = half[1::2, :, 16:] = 0.7
     frames = iter([half, half[:1].expand(8, -1, -1)])
-    monkeypatch.setattr("spt.run.read_objects.images", lambda target: half[:, None])
-    monkeypatch.setattr("spt.run.trained.Trained.reconstruct", lambda self, speckle: next(frames))
+    monkeypatch.setattr("spt.data.pairs.Pairs.images", lambda self: half[:, None])
+    monkeypatch.setattr("spt.run.read_objects._images", lambda predictor, pairs: next(frames))
     seeing = read_objects(run, labelled, 160, 0, None, "cpu")
     assert seeing.right == 1
     assert seeing.splits == {"val_seen": (8, 8)}

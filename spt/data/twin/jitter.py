@@ -13,6 +13,9 @@ from spt.optics.twin import Diffuser
 from spt.optics.twin.model import NODES
 from spt.optics.twin.noise import normal
 
+FINE_SCALE = 0.003
+"""Standard deviation of the difference between the scales y and x of a diffuser."""
+
 
 @dataclass(frozen=True)
 class Jitter:
@@ -58,13 +61,24 @@ class Jitter:
         if self.changed > 1:
             raise InvalidValue(f"data.twin.jitter.changed must be at most 1, got {self.changed}.")
 
+    def spread(self) -> dict[str, float]:
+        """Standard deviation of each difference of a new diffuser, by its name in ``Diffuser``."""
+        return {
+            "scale": math.hypot(self.scale / math.sqrt(3), FINE_SCALE),  # of a uniform distribution
+            "shift": self.shift,
+            "halo": self.halo,
+            "gain": self.gain,
+            "blur": self.blur,
+            "weights": math.hypot(self.weights, self.light),
+        }
+
 
 def new_diffuser(jitter: Jitter, rng: np.random.Generator, windows: int) -> Diffuser:
     """Draw one diffuser."""
     scale = rng.uniform(-jitter.scale, jitter.scale)
     shape = (NODES, NODES)
     return Diffuser(
-        scale=torch.full((1, 2), scale, dtype=torch.float32) + 0.003 * normal(rng, (1, 2)),
+        scale=torch.full((1, 2), scale, dtype=torch.float32) + FINE_SCALE * normal(rng, (1, 2)),
         shift=jitter.shift * normal(rng, (1, 2)),
         halo=jitter.halo * normal(rng, (1, 2)),
         gain=jitter.gain * normal(rng, (1,)),

@@ -11,7 +11,7 @@ from spt.data.pairs import Pairs, Sample, images
 from spt.data.preparation import Spectra
 from spt.data.streams import stream
 from spt.optics.resampling import resized
-from spt.optics.twin import TwinNoise
+from spt.optics.twin import FittedTwin
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TwinPairs(Dataset[Sample]):
 
     Args:
         simulated: spectra without noise.
-        noise: is added.
+        fitted: the twin; its noise is added.
         preparation: its mean and spread bring the spectra to the network's scale.
         inputs: measured training pairs, with prepared speckles.
         measured: their share.
@@ -48,13 +48,13 @@ class TwinPairs(Dataset[Sample]):
     def __init__(
         self,
         simulated: Simulated,
-        noise: TwinNoise,
+        fitted: FittedTwin,
         preparation: Spectra,
         inputs: Pairs,
         measured: float,
         seed: int,
     ) -> None:
-        self.simulated, self.noise, self.preparation = simulated, noise, preparation
+        self.simulated, self.fitted, self.preparation = simulated, fitted, preparation
         self.inputs, self.measured, self.seed = inputs, measured, seed
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class TwinPairs(Dataset[Sample]):
             channels = self.inputs.speckle[[row]].unflatten(1, (self.preparation.channels, -1))[0]
             return channels, images(self.inputs.target[[row]])[0], int(self.inputs.diffuser[row])
         row = number % len(self)
-        noise, grey = self.noise(rng)
+        noise, grey = self.fitted.noise(rng)
         spectra = self.simulated.spectra[row].float() + noise
         small = resized(self.simulated.small[row].float() + grey, (spectra.shape[-2], spectra.shape[-1]))
         channels = self.preparation.standardized(torch.cat([spectra, small[None]]))

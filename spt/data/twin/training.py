@@ -80,13 +80,13 @@ class TwinTraining:
                 "network would learn from a diffuser that counts as unseen. Fit a twin with the splits of this run "
                 "(data.twin.file=null). Where it is another piece of glass, give the diffusers other numbers."
             )
-        if fitted.twin.grid != preparation.grid() or fitted.twin.side != train.target.shape[1]:
+        if not fitted.twin.grid.is_like(preparation.grid()) or fitted.twin.side != train.target.shape[1]:
             raise InvalidValue(
                 f"data.twin.file={self.file} was fitted to other spectra or objects: {fitted.twin.grid}, objects of "
                 f"{fitted.twin.side} px; here {preparation.grid()}, objects of {train.target.shape[1]} px. Fit it to "
                 "these data, or set data.preparation.reach, size and lags as there."
             )
-        return TwinPairs(self._simulate(fitted, seed), fitted.noise, preparation, inputs, self.measured, seed)
+        return TwinPairs(self._simulate(fitted, seed), fitted, preparation, inputs, self.measured, seed)
 
     def _twin(self, train: Pairs, preparation: Spectra, cache: Path) -> FittedTwin:
         if self.file is not None:

@@ -5,6 +5,7 @@ from spt.optics.twin.fit import STAGES, Diffusers, Measured, Stage, fit_twin, pr
 from spt.optics.twin.grid import SpectrumGrid
 from spt.optics.twin.model import Diffuser, Twin
 from spt.optics.twin.noise import TwinNoise, noise_statistics
+from spt.optics.twin.refine import Refinement
 
 __all__ = [
     "STAGES",
@@ -12,6 +13,7 @@ __all__ = [
     "Diffusers",
     "FittedTwin",
     "Measured",
+    "Refinement",
     "SpectrumGrid",
     "Stage",
     "Twin",

@@ -1,7 +1,7 @@
 """Where the spectra lie that a twin predicts."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -29,6 +29,10 @@ class SpectrumGrid:
     windows: int
     window: float
     blocks: int
+
+    def is_like(self, other: "SpectrumGrid") -> bool:
+        """Whether another grid is the same but for the rounding of its step, which differs between machines."""
+        return replace(self, step=other.step) == other and math.isclose(self.step, other.step, rel_tol=1e-5)
 
     def frequencies(self, axis: int) -> Float[Tensor, " p"]:
         """Of the pixels along an axis [cycles per camera px]."""
