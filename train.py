@@ -30,7 +30,10 @@ def train_new(cfg: DictConfig) -> float:
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def main(cfg: DictConfig) -> float:
     """Enter from the command line."""
-    return guarded(lambda: train_new(cfg))
+    hydra_config = HydraConfig.get()
+    single = hydra_config.mode != RunMode.MULTIRUN
+    new = RunFolder(Path(hydra_config.runtime.output_dir)) if single else None
+    return guarded(lambda: train_new(cfg), new)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from PIL import Image
 
 import spt
 
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
 run, file = sys.argv[1:]
 net = spt.load(run)
 print(net)

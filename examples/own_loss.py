@@ -31,6 +31,8 @@ class EdgeLoss(nn.Module):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
     with initialize_config_dir(str(Path(spt.__file__).parents[1] / "configs"), version_base="1.3"):
         config = compose("train", ["experiment=quick", *sys.argv[2:]])
     config.loss = {"_target_": "own_loss.EdgeLoss", "weight": 0.5}

@@ -10,6 +10,8 @@ import spt
 from spt.run.folder import RunFolder
 from spt.run.train import train
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 folder, overrides = RunFolder(Path(sys.argv[1])), sys.argv[2:]
 with initialize_config_dir(str(Path(spt.__file__).parents[1] / "configs"), version_base="1.3"):
     config = compose("train", ["experiment=quick", *overrides])

@@ -25,7 +25,8 @@ def predict(cfg: DictConfig) -> int:
     done = predict_files(request)
     for line in done.unusual:
         print(f"Unusual: {line}", file=sys.stderr)
-    print(f"{done.images} images of {done.files} files are in {cfg.out}.")
+    found = f"{done.images} images of {done.files} files are in {cfg.out}." if done.images else "No image was written."
+    print(found)
     for line in done.bad:
         print(f"Not predicted: {line}", file=sys.stderr)
     return 1 if done.bad else 0

@@ -30,6 +30,9 @@ class Head(ABC):
     channels: int
     activation: str
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.channels} channel{'' if self.channels == 1 else 's'}, {self.activation})"
+
     @abstractmethod
     def encode(self, target: Float[Tensor, "b 1 h w"]) -> Tensor:
         """Turn an image in [0, 1] into what the loss compares the logits with."""

@@ -330,6 +330,28 @@ def test_run_that_is_not_there(tmp_path: Path):
     assert not (tmp_path / "nothing").exists()
 
 
+def test_a_refused_run_leaves_no_folder(tmp_path: Path):
+    (tmp_path / "other.txt").touch()
+    for arguments in (["data.batch_size=0"], ["+max_epochs=1"]):
+        ended = command("train.py", *TINY, *arguments, f"hydra.run.dir={tmp_path / 'outputs' / 'day' / 'run'}")
+        assert ended.code == 2, ended.err
+        (tmp_path / "outputs").rmdir()
+        assert [path.name for path in tmp_path.iterdir()] == ["other.txt"]
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / "notes.txt").write_text("mine")
+    assert command("train.py", *TINY, "data.batch_size=0", f"hydra.run.dir={kept}").code == 2
+    assert [path.name for path in kept.iterdir()] == ["notes.txt"]
+
+
+def test_a_name_that_is_the_end_of_an_option_is_explained_and_cannot_be_added(tmp_path: Path):
+    ended = command("train.py", "max_epochs=1", f"hydra.run.dir={tmp_path / 'run'}")
+    assert ended.code == 1
+    assert "Hint: max_epochs is no option. Did you mean trainer.max_epochs?" in ended.err
+    ended = command("train.py", *TINY, "+max_epochs=1", f"hydra.run.dir={tmp_path / 'run'}")
+    assert "+max_epochs: there is no such option. Options stand in seed, run," in ended.err
+
+
 OWN_LOSS = """
 import torch
 

@@ -67,12 +67,13 @@ def score_network(predictor: Predictor, pairs: Pairs, name: str, bins: int, show
 def best_median_worst(values: Float[Tensor, " n"], each: int) -> dict[str, list[int]]:
     """Numbers of the images with the highest, the middle and the lowest values, by these names; NaN is the lowest.
 
-    No image is named twice. Where there are too few, the worst are shown, then the best.
+    No image is named twice. Where there are too few, there are fewer of each kind.
 
     Args:
         values: one an image.
         each: how many of each kind, at most.
     """
+    each = max(1, min(each, len(values) // 3))
     order = values.nan_to_num(-torch.inf).argsort(stable=True).tolist()
     worst = order[:each]
     best = order[len(worst) :][-each:][::-1]

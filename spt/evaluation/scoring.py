@@ -154,8 +154,8 @@ def _explain_time(
     read_again = isinstance(frames, Frames) and not isinstance(frames, InMemory | OnDisk)
     log.info(
         "The baselines took %.1f s, more than a tenth of the %.1f s before them. They read %d training frames and %d "
-        "others of %dx%d px several times%s, and compare them with each other. To be faster: baseline_pairs=1000 uses "
-        "at most 1000 training frames, baseline_pairs=0 leaves the baselines out%s.",
+        "others of %dx%d px several times%s, and compare them with each other. To be faster: %sbaseline_pairs=0 leaves "
+        "the baselines out%s.",
         spent,
         training,
         min(baseline_pairs, len(train)),
@@ -163,5 +163,6 @@ def _explain_time(
         height,
         width,
         smaller,
+        "baseline_pairs=1000 uses at most 1000 training frames, " if min(baseline_pairs, len(train)) > 1000 else "",
         ", data.cache=memory or disk reads every file once" if read_again else "",
     )

@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import shutil
 import sys
 import sysconfig
 import traceback
@@ -36,11 +37,15 @@ class Interrupted(KeyboardInterrupt):
         self.code = code
 
 
-def guarded(task: Callable[[], Result]) -> Result:
+def guarded(task: Callable[[], Result], new: RunFolder | None = None) -> Result:
     """Run a task of a command; an error of its user ends in one or two lines and exit code 2.
 
     In a multirun the error is written into the job's folder and raised, so that the other jobs run. It is listed when
     the program ends. With HYDRA_FULL_ERROR=1 the traceback is shown.
+
+    Args:
+        task: what the command does.
+        new: folder of a run that this command begins. It is removed where the run is refused before its training.
     """
     try:
         return task()
@@ -56,7 +61,21 @@ def guarded(task: Callable[[], Result]) -> Result:
             raise
         if job is not None:
             raise CompactHydraException(message) from None
+        if new is not None:
+            _remove_unless_begun(new)
         _leave(f"Error: {message}", 2)
+
+
+def _remove_unless_begun(folder: RunFolder) -> None:
+    """Remove the configuration and the log of a run whose training did not begin, and its folders if empty."""
+    if folder.environment.is_file() or folder.checkpoints.is_dir():
+        return
+    shutil.rmtree(folder.config.parent, ignore_errors=True)
+    (folder.path / "train.log").unlink(missing_ok=True)
+    day = [folder.path.parent] if folder.path.parent.parent.name == "outputs" else []
+    for empty in (folder.path, *day):
+        if not any(empty.iterdir()):
+            empty.rmdir()
 
 
 def _job_of_a_sweep() -> RunFolder | None:

@@ -312,6 +312,8 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
         InvalidValue: if predictions are not finite, after everything was written.
     """
     scored, out = [score_plan(plan, scoring) for plan in plans], request.folder(net.folder.path, name)
+    for earlier in (out / "figures").glob("*.png"):
+        earlier.unlink()
     content = {each.plan.name: as_json(each) for each in scored}
     write_json(out / "evaluation.json", content)
     text = as_markdown(scored, f"{scoring.name} of {net.folder.path}.")

@@ -205,7 +205,8 @@ def reconstruct(net: Trained, frames: Frames, request: Request) -> Images:
     """
     if len(frames) % request.average:
         raise InvalidValue(
-            f"{frames.name(0)}: {len(frames)} frames cannot be averaged by {request.average}. Set average to a divisor."
+            f"{frames.name(0)}: average={request.average} counts frames of one file, and this one has {len(frames)}. "
+            "Put the exposures of an object into one file, or set average to a divisor."
         )
     step = len(frames) if request.refine else request.batch_size
     try:

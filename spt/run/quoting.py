@@ -3,9 +3,11 @@
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
 
 def enter(main: Callable[[], object]) -> None:
@@ -14,7 +16,7 @@ def enter(main: Callable[[], object]) -> None:
         main()
     except SystemExit as end:
         if end.code == 1:  # what Hydra ends with
-            print(*hints(sys.argv[1:]), sep="", end="", file=sys.stderr)
+            print(*hints(sys.argv[1:]), *similar(sys.argv), sep="", end="", file=sys.stderr)
         raise
 
 
@@ -31,3 +33,27 @@ def hints(arguments: Sequence[str]) -> Iterator[str]:
             quoted = value.replace('"', '\\"')
             right = shlex.quote(f'{name}="{quoted}"')
             yield f"Hint: if this is a name of a file or a folder, put it into two kinds of quotes: {right}\n"
+
+
+def similar(arguments: Sequence[str]) -> Iterator[str]:
+    """A line for each name of a training's command that is only the end of an option's name.
+
+    Args:
+        arguments: the program, then its arguments.
+    """
+    if Path(arguments[0]).name != "train.py":
+        return
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from spt.data.settings import flatten
+    from spt.run.trust import CONFIGS
+
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        known = [name for name, _ in flatten(OmegaConf.to_container(compose("train"), resolve=False))]
+    for argument in arguments[1:]:
+        name = argument.partition("=")[0]
+        meant = [option for option in known if option.endswith(f".{name}")]
+        if "=" in argument and name not in known and meant:
+            yield f"Hint: {name} is no option. Did you mean {' or '.join(meant)}?\n"

@@ -2,7 +2,9 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 from matplotlib.figure import Figure
@@ -15,6 +17,9 @@ DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 SHOWN = 10
 """Trials in the printed table."""
+
+ENOUGH = 10
+"""Finished trials from which the importance of a setting is drawn."""
 
 
 def folder_number(trial: FrozenTrial) -> int:
@@ -49,7 +54,10 @@ def _figures(study: optuna.Study, folder: Path) -> None:
     from optuna.visualization import matplotlib as plots
 
     value = json.loads(study.user_attrs["monitor"])
-    for name, draw in (("importances", plots.plot_param_importances), ("parallel", plots.plot_parallel_coordinate)):
+    plotted: dict[str, Callable[..., Any]] = {"parallel": plots.plot_parallel_coordinate}
+    if len(study.get_trials(states=[TrialState.COMPLETE])) >= ENOUGH:
+        plotted["importances"] = plots.plot_param_importances
+    for name, draw in plotted.items():
         figure = draw(study, target_name=value).figure
         assert isinstance(figure, Figure)
         figure.set_size_inches(11, 5)

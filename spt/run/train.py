@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from spt.run.folder import RunFolder
 from spt.run.interruption import interruptible
 from spt.run.parts import Parts, build_parts
 from spt.run.results import evaluate_best
+from spt.run.settings import TrainConfig
 from spt.training.figures import ContactSheets, ReliabilityDiagrams
 from spt.training.initial import load_weights, read_checkpoint, set_output_prior
 from spt.training.loggers import close
@@ -97,11 +98,24 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False, callbacks:
     torch.set_float32_matmul_precision("high")
     quiet_lightning()
     seed_everything(config.seed)
+    check_names(config)
     check_choice(config.leaks)
     parts = build_parts(config, new)
     trainer = build_trainer(config, folder, parts.data.input_shape, callbacks)
     check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
     return Prepared(config, folder, parts, trainer, began)
+
+
+def check_names(config: DictConfig) -> None:
+    """Refuse what was added with ``+`` and is no option: nothing would read it.
+
+    Raises:
+        InvalidValue: naming the first of them.
+    """
+    known = [each.name for each in fields(TrainConfig)]
+    for name in map(str, config):
+        if name not in known:
+            raise InvalidValue(f"+{name}: there is no such option. Options stand in {', '.join(known)}.")
 
 
 def fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:

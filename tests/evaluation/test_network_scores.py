@@ -61,8 +61,8 @@ def test_the_best_the_median_and_the_worst_predictions_are_kept_for_the_pictures
     [
         ([0.5, 0.1, 0.9, 0.3, 0.7], 1, {"best": [2], "median": [0], "worst": [1]}),
         ([0.5, float("nan"), 0.9], 1, {"best": [2], "median": [0], "worst": [1]}),
-        ([0.5, 0.1, 0.9], 4, {"worst": [1, 0, 2]}),
-        ([0.5, 0.1, 0.9], 2, {"best": [2], "worst": [1, 0]}),
+        ([0.5, 0.1, 0.9], 4, {"best": [2], "median": [0], "worst": [1]}),
+        ([0.5, 0.1], 2, {"best": [0], "worst": [1]}),
         ([0.4], 2, {"worst": [0]}),
     ],
 )

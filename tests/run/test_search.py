@@ -162,8 +162,11 @@ def test_weak_trials_are_stopped_after_an_epoch():
         Pruning(second, "val_seen/pcc").on_train_epoch_end(trainer, module)
 
 
-def test_results_begin_with_the_best(tmp_path: Path, trained: list[Any]):
+def test_results_begin_with_the_best(tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch):
     study = search(wanted(tmp_path, 5))
+    write_results(study, tmp_path)
+    assert not (tmp_path / "importances.png").exists()  # five trials say nothing on importance
+    monkeypatch.setattr("spt.run.search_results.ENOUGH", 5)
     lines = write_results(study, tmp_path).splitlines()
     assert lines[0] == "| trial | value | optimizer.lr | loss |"
     best = max(study.trials, key=lambda trial: trial.value or 0)

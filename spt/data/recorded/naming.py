@@ -9,7 +9,7 @@ SIDES = {
     "speckle": ("speckle", "speckles", "input", "inputs", "x", "diffuser", "sp"),
     "target": (
         "target", "targets", "label", "labels", "gt", "groundtruth", "output", "outputs", "y", "lensed", "lb",
-        "original", "originals",
+        "object", "objects", "original", "originals",
     ),
 }  # fmt: skip
 """Words for the two sides of a pair, in lower case."""

@@ -1,6 +1,7 @@
 """The figure of a comparison: a heat map of two settings, or bars; a panel a split, seen and unseen side by side."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -26,12 +27,13 @@ def comparison_figure(c: Comparison, metric: str) -> RGB:
     if two:
         size = max(3.6, 1.25 * len(_values(c, 1)) + 1.6) * len(splits), 0.55 * len(_values(c, 0)) + 1.6
     else:
-        size = 3.4 * len(splits) + 2, 0.34 * len(c.rows) + 1.5
+        longest = max(len(", ".join(row.labels)) for row in c.rows)
+        size = 3.4 * len(splits) + 1 + 0.08 * longest, 0.34 * len(c.rows) + 1.5
     figure = Figure(figsize=size, dpi=150)
     canvas = FigureCanvasAgg(figure)
     panels: list[Axes] = list(figure.subplots(1, len(splits), squeeze=False, sharey=True)[0])
     (_heat_maps if two else _bars)(panels, c, metric, splits)
-    figure.suptitle(f"{metric.upper()}. {c.title}", fontsize=11)
+    figure.suptitle(textwrap.fill(f"{metric.upper()}. {c.title}", round(12 * size[0])), fontsize=11)
     figure.tight_layout()
     canvas.draw()
     return np.array(canvas.buffer_rgba())[..., :3]

@@ -61,7 +61,13 @@ def value(record: RunRecord, name: str) -> str:
 def _shown(setting: object) -> str:
     if setting is None or isinstance(setting, bool):
         return "null" if setting is None else str(setting).lower()
-    return f"{setting:g}" if isinstance(setting, float) else str(setting)
+    return f"{setting:g}" if isinstance(setting, float) else _short(str(setting))
+
+
+def _short(text: str) -> str:
+    """A path by its last two names."""
+    names = text.split("/")
+    return "/".join(["…", *names[-2:]]) if len(names) > 3 else text
 
 
 def _folders(records: Sequence[RunRecord]) -> list[str]:

@@ -50,8 +50,14 @@ def _range(scored: ScoredPlan, kind: str) -> str:
     best = {number: best_baseline(scored.baselines[number, kind]) for number in known}
     if all(each is None for each in best.values()):
         return f"{where}: PCC {said}."
-    above = sum(each is None or known[number] > each[1] for number, each in best.items())
-    return f"{where}: PCC {said}; above the best baseline at {above} of {len(known)} points."
+    above = sum(each is None or _above(scored, number, kind, each[0]) for number, each in best.items())
+    return f"{where}: PCC {said}; clearly above the best baseline at {above} of {len(known)} points."
+
+
+def _above(scored: ScoredPlan, number: int, kind: str, baseline: str) -> bool:
+    """Whether the network's PCC, less its standard error, is above that of a baseline, plus its own."""
+    ours, theirs = scored.results[number, kind].scores["pcc"], scored.baselines[number, kind][baseline]["pcc"]
+    return float(ours["mean"] or 0) - float(ours["sem"] or 0) > float(theirs["mean"] or 0) + float(theirs["sem"] or 0)
 
 
 def show(scored: ScoredPlan) -> None:

@@ -70,7 +70,7 @@ def test_the_sentences_name_the_ends_of_the_curve(result):
     seen, unseen = sentences(result)
     means = [result.scores(k, "seen", "Net")["pcc"]["mean"] for k in range(3)]
     assert seen.startswith(
-        f"Through trained diffusers: PCC {min(means):.3f} (2 mm) to {max(means):.3f} (0.5 mm); above"
+        f"Through trained diffusers: PCC {min(means):.3f} (2 mm) to {max(means):.3f} (0.5 mm); clearly above"
     )
     assert unseen.endswith("of 3 points.")
 
