@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,9 @@ OWN = ".evaluate"
 """How the event file for TensorBoard ends."""
 
 CHOICES = (*PROTOCOLS, "all")
+
+REST = "rest"
+"""What ``train`` of other recorded data is called: these pairs are as new to the network as their other splits."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,8 @@ def read_data(net: Trained, request: Request) -> Data:
     check_sizes(net, source, target)
     splits = read(source, target)
     train = splits.pop("train", None)
+    if request.data is not None and source.recorded and train is not None:
+        splits[REST] = replace(train, name=REST)
     if not request.own:
         train = _own_train(net, own) if request.baseline_pairs or source.recorded else None
     elif source.recorded:

@@ -202,11 +202,12 @@ def test_recorded_data_of_somebody_else(run: Path, tmp_path: Path):
     assert "On other data, test_unseen: PCC" in " ".join(ended.out.split())
     folder = tmp_path / "out" / "splits_hdf5"
     found = json.loads((folder / "evaluation.json").read_text())["splits"]["points"]
-    assert [point["label"] for point in found] == ["val_seen", "test_unseen"]
+    assert [point["label"] for point in found] == ["val_seen", "test_unseen", "rest"]
+    assert found[2]["network"]["unseen"]["pcc"]["n"] == 4, "its train is as new to the network"
     with h5py.File(path) as file:
         frames, objects = file["test_unseen/speckle"][:], file["test_unseen/target"][:] / 255
     expected = pcc(torch.from_numpy(spt.load(run)(frames))[:, None], torch.from_numpy(objects).float()[:, None])
-    assert [list(point["network"]) for point in found] == [["unseen"], ["unseen"]], "val_seen is not seen here"
+    assert [list(point["network"]) for point in found] == [["unseen"]] * 3, "val_seen is not seen here"
     assert {row["diffusers"] for row in csv.DictReader((folder / "splits.csv").open())} == {"unseen"}
     assert found[1]["network"]["unseen"]["pcc"]["mean"] == pytest.approx(expected.mean().item(), abs=1e-6)
     assert (run / "metrics.json").read_bytes() == before, "these scores are none of the run's own"
@@ -220,7 +221,7 @@ def test_recorded_distances_are_a_curve_and_all_says_what_is_left_out(run: Path,
     assert ended.code == 0, ended
     assert ended.out.count("Left out: protocol=") == 5
     found = json.loads((tmp_path / "out/unseen_distance_hdf5/evaluation.json").read_text())["unseen_distance"]
-    assert [point["value"] for point in found["points"]] == [10, 20, 10, 20]
+    assert [point["value"] for point in found["points"]] == [10, 20] * 3
     assert {kind for point in found["points"] for kind in point["network"]} == {"unseen"}
     alone = evaluate(run, "protocol=noise", *other[:3], f"out={tmp_path / 'none'}")
     assert (alone.code, "protocol=noise changes the number of photoelectrons" in alone.err) == (2, True), alone
