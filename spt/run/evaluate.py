@@ -36,6 +36,7 @@ from spt.run.building import build
 from spt.run.bundled import is_bundled, refuse_bundled
 from spt.run.continuing import anchored, override
 from spt.run.event_file import write_event_file
+from spt.run.folder import RunFolder
 from spt.run.trained import Trained, open_trained
 from spt.run.trust import CONFIGS, trusted
 from spt.training.initial import read_checkpoint
@@ -106,7 +107,7 @@ class Request:
         """Where the results of a protocol are written."""
         data = f"_{self.data_name or 'data'}" if self.data is not None else "_changed" if self.changes else ""
         refined = "_refined" if self.refine else ""
-        return (Path(self.out).expanduser() if self.out else run / "evaluation") / f"{protocol}{data}{refined}"
+        return (Path(self.out).expanduser() if self.out else RunFolder(run).evaluation) / f"{protocol}{data}{refined}"
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "error.txt"
 
     @property
+    def evaluation(self) -> Path:
+        """What ``evaluate.py`` found, a folder a protocol."""
+        return self.path / "evaluation"
+
+    @property
     def figures(self) -> Path:
         """Folder of the pictures."""
         return self.path / "figures"

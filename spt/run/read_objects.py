@@ -78,9 +78,7 @@ def read_objects(
     for name, pairs in data.splits.items():
         truth, read = (network.read(shown) for shown in (pairs.images()[:, 0], _images(predictor, pairs)))
         splits[name] = (int((read == truth).sum()), len(pairs))
-    reading = Reading(
-        right, splits, out or net.folder.path / "evaluation" / f"read_objects{'_refined' if refine else ''}.json"
-    )
+    reading = Reading(right, splits, out or net.folder.evaluation / f"read_objects{'_refined' if refine else ''}.json")
     numbers = {name: {"same": same, "n": total} for name, (same, total) in splits.items()}
     write_json(reading.out, {"labelled_right": right, "objects": objects.describe(), **numbers})
     return reading

@@ -69,6 +69,7 @@ def read_files(record: RunRecord) -> RunFiles:
     chosen = map(str, OmegaConf.load(folder.overrides)) if folder.overrides.is_file() else []
     return RunFiles(
         pictures={path.stem: _picture(path) for path in sorted(folder.figures.glob("*.png"))},
+        evaluations={path.stem: _picture(path) for path in sorted(folder.evaluation.glob("*/*.png"))},
         history=_history(folder.history) if folder.history.is_file() else [],
         starts=read_starts(folder),
         command=[text for text in chosen if not text.startswith("hydra.")],

@@ -120,6 +120,15 @@ def test_two_runs_beside_each_other(runs: list[RunFolder], tmp_path: Path):
     assert all(address.startswith("data:image/") for address in page.addresses)
 
 
+def test_curves_of_evaluations_are_in_the_page(runs: list[RunFolder], tmp_path: Path):
+    copy = Path(shutil.copytree(runs[0].path, tmp_path / "run"))
+    (copy / "evaluation" / "noise").mkdir(parents=True)
+    shutil.copy(copy / "figures" / "val_seen.png", copy / "evaluation" / "noise" / "noise.png")
+    page = Page(report([copy], tmp_path / "page.html").out.read_text(encoding="utf-8"))
+    assert "Evaluations" in page.whole
+    assert any("protocol=noise" in (image["alt"] or "") for image in page.images)
+
+
 def test_a_run_of_which_parts_are_missing(runs: list[RunFolder], tmp_path: Path):
     (tmp_path / "run").mkdir()
     shutil.copy(runs[0].metrics, tmp_path / "run")

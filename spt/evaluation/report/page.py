@@ -53,6 +53,7 @@ class RunFiles:
 
     Args:
         pictures: name to file of its figures.
+        evaluations: name to file of the curves that ``evaluate.py`` drew.
         history: one row an epoch.
         starts: its entries of ``environment.json``.
         command: the overrides that it was started with.
@@ -60,6 +61,7 @@ class RunFiles:
     """
 
     pictures: Mapping[str, Path]
+    evaluations: Mapping[str, Path]
     history: Rows
     starts: Sequence[Mapping[str, Any]]
     command: Sequence[str]
@@ -78,6 +80,7 @@ class Section:
     pictures: list[Picture]
     calibration: list[Picture]
     curves: Picture | None
+    evaluations: list[Picture]
     data: list[tuple[str, str]]
     cost: list[tuple[str, str]]
     environment: list[tuple[str, str]]
@@ -132,6 +135,10 @@ def section(record: RunRecord, files: RunFiles) -> Section:
             if f"{split}_reliability" in files.pictures
         ],
         curves=Picture(_lines(drawn), "Training loss and PCC over the epochs.", _CURVES) if drawn else None,
+        evaluations=[
+            _file(path, f"PCC of the network and of the simple methods, protocol={name}.")
+            for name, path in files.evaluations.items()
+        ],
         data=_data(record),
         cost=_cost(facts),
         environment=_environment(files.starts),
