@@ -23,13 +23,19 @@ LEFT_OUT = (
     "data.workers",
     "data.source.cache",
     "data.source.device",
+    "data.source.root",
+    "data.source.path",
+    "data.source.speckle",
+    "data.source.target",
+    "data.source.manifest",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.strategy",
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
 )
-"""Settings that say where a run worked and what it logged. Seeds are what the spread is over."""
+"""Settings that say where a run worked, where its files lay (runs are compared if the images are equal), and what it
+logged. Seeds are what the spread is over."""
 
 NONE = "–"
 """Stands where a run has no such setting."""
