@@ -1,9 +1,12 @@
 """Files that are either whole or absent."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from spt.errors import InvalidValue
 
 
 @contextmanager
@@ -29,6 +32,23 @@ def atomic(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the folder is a file there is no part, and the error above says more
             part.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be written, before time is spent; nothing is made.
+
+    Raises:
+        InvalidValue: naming the folder.
+    """
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        if not there.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        probe = there / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InvalidValue(f"cannot write to {folder}: {error.strerror}. Choose another out=.") from error
 
 
 def cache_folder() -> Path:

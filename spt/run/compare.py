@@ -9,7 +9,7 @@ from spt.evaluation.compare.comparison import Comparison, compare, without_hash
 from spt.evaluation.compare.figure import comparison_figure
 from spt.evaluation.compare.formats import as_csv, as_latex, as_markdown
 from spt.evaluation.pictures import save
-from spt.files import atomic
+from spt.files import atomic, check_writable
 from spt.run.records import find_records
 
 FORMATS: dict[str, Callable[[Sequence[Comparison]], str]] = {"markdown": as_markdown, "csv": as_csv, "latex": as_latex}
@@ -40,6 +40,8 @@ def compare_runs(paths: Sequence[Path], metrics: Sequence[str] = COMPARED, out: 
     Raises:
         UserError: if there is nothing to compare; nothing is written then.
     """
+    if out is not None:
+        check_writable(out.expanduser())
     found = find_records(paths)
     apart = without_hash(found.records)
     problems = [*found.problems, *(_without_hash(record.path) for record in apart)]

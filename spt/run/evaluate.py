@@ -1,6 +1,5 @@
 """The verb evaluate: a trained network on its own data, on other data, and along curves of what may change."""
 
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -31,7 +30,7 @@ from spt.evaluation.protocols.tables import as_json, as_markdown, show, write_cs
 from spt.evaluation.protocols.trained_before import has_trained_diffusers
 from spt.evaluation.scoring import draw
 from spt.evaluation.speckle.figure import save
-from spt.files import atomic, cache_folder
+from spt.files import atomic, cache_folder, check_writable
 from spt.run.building import build
 from spt.run.bundled import is_bundled, refuse_bundled
 from spt.run.continuing import anchored, override
@@ -43,6 +42,9 @@ from spt.training.initial import read_checkpoint
 
 OWN = ".evaluate"
 """How the event file for TensorBoard ends."""
+
+LARGEST = 1e12
+"""Of the values of a curve; more photoelectrons than that are no noise."""
 
 CHOICES = (*PROTOCOLS, "all")
 
@@ -159,6 +161,7 @@ def evaluate_run(request: Request) -> Iterator[Done]:
     net = open_trained(Path(str(request.run)), request.device)
     if not request.out:
         refuse_bundled(net.folder.path)
+    check_writable(request.folder(net.folder.path, request.protocol))
     data = read_data(net, request)
     objects = _objects() if isinstance(data.source, SimulatedSpeckles) else {}
     subject = Subject(data.source, data.splits, data.own, request.images, request.values, objects)
@@ -366,5 +369,7 @@ def _check_values(values: Any) -> None:
         InvalidType: naming what is allowed.
     """
     numbers = isinstance(values, list) and len(values) > 0
-    if not numbers or not all(type(v) in (int, float) and 0 < v < math.inf for v in values):
-        raise InvalidType(f"values must be a list of positive numbers, such as [0.5e-3,1e-3], got {values!r}.")
+    if not numbers or not all(type(v) in (int, float) and 0 < v < LARGEST for v in values):
+        raise InvalidType(
+            f"values must be a list of positive numbers below {LARGEST:g}, such as [0.5e-3,1e-3], got {values!r}."
+        )

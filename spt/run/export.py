@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from spt.data.preparation import Preparation
 from spt.errors import InvalidValue, UserError
-from spt.files import atomic
+from spt.files import atomic, check_writable
 from spt.heads import Head
 from spt.optics.resampling import resized
 
@@ -54,6 +54,7 @@ def export(reconstruction: Reconstruction, size: tuple[int, int], path: Path, fo
         raise InvalidValue(f"format must be one of {', '.join(FORMS)}, got {form!r}.")
     if path.exists():
         raise InvalidValue(f"{path} exists already. Choose another file with out=….")
+    check_writable(path.parent)
     speckle = _speckles(3, size)
     with torch.no_grad():
         expected = reconstruction(speckle)

@@ -9,7 +9,7 @@ from spt.data.twin import check_twin, fit_to_pairs
 from spt.errors import InvalidValue
 from spt.evaluation.metrics_file import write_json
 from spt.evaluation.twin_page import as_numbers, draw, held_out, page_sentences
-from spt.files import atomic
+from spt.files import atomic, check_writable
 from spt.optics.twin import save_twin
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def fit_twin_to(data: SpeckleDataModule, out: Path) -> list[Path]:
     there = [file for file in files if file.exists()]
     if there:
         raise InvalidValue(f"{there[0]} exists already. Choose another file with out=….")
+    check_writable(out.parent)
     if data.twin is not None:
         raise InvalidValue("data.twin is for training. Leave it out: twin@data.twin=null.")
     check_twin(data.preparation, data.object_size)

@@ -1,5 +1,8 @@
 """Images of one input file to files of a format; each is whole or absent."""
 
+import errno
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
@@ -14,6 +17,9 @@ from PIL import Image
 
 from spt.errors import InvalidValue
 from spt.files import atomic
+
+ROOM = 2**16
+"""Bytes that an HDF5 file needs beside its images."""
 
 Images = Float[np.ndarray, "n h w"]
 Write = Callable[[str, Images], None]
@@ -54,10 +60,21 @@ def _one_file(out: Path) -> Iterator[Write]:
                 out.mkdir(parents=True, exist_ok=True)
                 opened.enter_context(_alone(out))
                 parts.append(opened.enter_context(atomic(out / "images.h5")))
+            _check_room(out, images.nbytes)
             with h5py.File(parts[0], "a") as file:
                 file[stem] = images
 
         yield write
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    """Refuse to write on a full disk: HDF5 would end the process.
+
+    Raises:
+        OSError: as the system does.
+    """
+    if shutil.disk_usage(folder).free < needed + ROOM:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from spt.evaluation.inside.attention import Recorded, attention_maps
 from spt.evaluation.inside.features import feature_maps
 from spt.evaluation.inside.gradients import receptive_field, saliency, side
 from spt.evaluation.speckle.figure import save
-from spt.files import atomic
+from spt.files import atomic, check_writable
 from spt.run.building import build
 from spt.run.bundled import refuse_bundled
 from spt.run.continuing import anchored
@@ -98,6 +98,7 @@ def look_inside(request: Request) -> Found:
     net = open_trained(Path(str(request.run)), request.device)
     if not request.out:
         refuse_bundled(net.folder.path)
+    check_writable(Path(request.out).expanduser() if request.out else net.folder.path / "inside")
     chosen = _frames(net, request)
     image = torch.as_tensor(net.reconstruct(chosen.frame))
     pixel = _pixel(image, request.pixel)

@@ -17,6 +17,7 @@ from spt.errors import InvalidValue
 from spt.evaluation.classifier import Classifier, train_classifier
 from spt.evaluation.metrics_file import write_json
 from spt.evaluation.predict import Predictor
+from spt.files import check_writable
 from spt.run.bundled import refuse_bundled
 from spt.run.evaluate import Request, read_data
 from spt.run.trained import open_trained
@@ -71,6 +72,7 @@ def read_objects(
     net = open_trained(run, device)
     if out is None:
         refuse_bundled(net.folder.path)
+    check_writable((out or net.folder.evaluation / "x").parent)
     data = read_data(net, Request(str(run), baseline_pairs=0, device=device))
     predictor = net.refined(net.predictor()) if refine else net.predictor()
     network, right = _classifier(objects, count, seed)

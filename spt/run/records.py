@@ -16,6 +16,7 @@ from spt.errors import InvalidValue, MissingFile, UserError
 from spt.evaluation.metrics_file import read_metrics
 from spt.evaluation.run_record import NO_SPLITS, RunRecord
 from spt.run.folder import RunFolder
+from spt.run.trained import read_whole
 
 
 @dataclass
@@ -92,14 +93,17 @@ def read_record(folder: RunFolder) -> RunRecord:
 
 def read_settings(folder: RunFolder) -> dict[str, Any]:
     """The run's configuration, dotted name to value, with interpolations as they were written; empty without a file."""
-    return dict(flatten(_yaml(folder.config))) if folder.config.is_file() else {}
+    if not folder.config.is_file():
+        return {}
+    read_whole(folder.config, ("model", "loss", "trainer"))
+    return dict(flatten(plain(folder.config)))
 
 
 def read_choices(path: Path) -> dict[str, str]:
     """Which file of each folder of `configs/` was chosen, as Hydra recorded it; empty without the record."""
     if not path.is_file():
         return {}
-    node: Any = _yaml(path)
+    node: Any = plain(path)
     for key in ("hydra", "runtime", "choices"):
         node = node.get(key) if isinstance(node, Mapping) else None
     found = node if isinstance(node, Mapping) else {}
@@ -108,7 +112,7 @@ def read_choices(path: Path) -> dict[str, str]:
     }
 
 
-def _yaml(path: Path) -> Any:
+def plain(path: Path) -> Any:
     """A file of Hydra as plain values; nothing in it is resolved.
 
     Raises:

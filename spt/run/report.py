@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from PIL import Image
 
 from spt import __version__
@@ -14,10 +13,10 @@ from spt.errors import InvalidValue
 from spt.evaluation.compare.comparison import compare, without_hash
 from spt.evaluation.report.page import RunFiles, render, section
 from spt.evaluation.run_record import RunRecord
-from spt.files import atomic
+from spt.files import atomic, check_writable
 from spt.run.environment import read_starts
 from spt.run.folder import RunFolder
-from spt.run.records import find_records
+from spt.run.records import find_records, plain
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ def report(paths: Sequence[Path], out: Path) -> Reported:
     """
     if out.suffix != ".html":
         raise InvalidValue(f"out={out} must end in .html.")
+    check_writable(out.parent)
     found = find_records(paths)
     shown, sections, problems = [], [], list(found.problems)
     for record in found.records:
@@ -66,13 +66,13 @@ def read_files(record: RunRecord) -> RunFiles:
         InvalidValue: if a file is damaged.
     """
     folder = RunFolder(record.path)
-    chosen = map(str, OmegaConf.load(folder.overrides)) if folder.overrides.is_file() else []
+    chosen = map(str, plain(folder.overrides)) if folder.overrides.is_file() else None
     return RunFiles(
         pictures={path.stem: _picture(path) for path in sorted(folder.figures.glob("*.png"))},
         evaluations={path.stem: _picture(path) for path in sorted(folder.evaluation.glob("*/*.png"))},
         history=_history(folder.history) if folder.history.is_file() else [],
         starts=read_starts(folder),
-        command=[text for text in chosen if not text.startswith("hydra.")],
+        command=None if chosen is None else [text for text in chosen if not text.startswith("hydra.")],
         config=folder.config.read_text(encoding="utf-8") if folder.config.is_file() else "",
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy.exc
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from lightning import Callback, LightningModule, Trainer
@@ -21,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from spt.errors import InvalidValue, UserError
 from spt.run.command import explain
 from spt.run.folder import RunFolder
+from spt.run.parts import build_parts
 from spt.run.search_results import DONE, folder_number
 from spt.run.sweep_jobs import train_job
 from spt.run.trust import CONFIGS
@@ -71,20 +73,25 @@ def search(wanted: Search) -> optuna.Study:
     Raises:
         UserError: if the settings of the first trial do not work, or the folder holds another study.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a failed trial is said by us, in a line
     # The heartbeat and the figures have been called experimental for years.
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
     config, _ = _composed([*wanted.base, *_first(wanted.space)])
+    build_parts(config)
     wanted.folder.mkdir(parents=True, exist_ok=True)
-    monitor = str(config.monitor.name)
-    study = optuna.create_study(
-        study_name="sweep",
-        storage=_storage(wanted.folder / "study.db"),
-        sampler=optuna.samplers.TPESampler(seed=None),
-        pruner=wanted.pruner or optuna.pruners.NopPruner(),
-        direction="minimize" if direction(monitor) == "min" else "maximize",
-        load_if_exists=True,
-    )
+    monitor, file = str(config.monitor.name), wanted.folder / "study.db"
+    try:
+        study = optuna.create_study(
+            study_name="sweep",
+            storage=_storage(file),
+            sampler=optuna.samplers.TPESampler(seed=None),
+            pruner=wanted.pruner or optuna.pruners.NopPruner(),
+            direction="minimize" if direction(monitor) == "min" else "maximize",
+            load_if_exists=True,
+        )
+    except (sqlalchemy.exc.DatabaseError, optuna.exceptions.StorageInternalError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidValue(f"{file} cannot be used ({reason}). Restore it, or choose another folder=….") from error
     _check_same(study, wanted, monitor)
     _take_up(study)
     study.sampler = optuna.samplers.TPESampler(seed=wanted.seed + len(study.trials))  # no two processes draw the same

@@ -97,8 +97,11 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False, callbacks:
     began = time.perf_counter()
     torch.set_float32_matmul_precision("high")
     quiet_lightning()
-    seed_everything(config.seed)
     check_names(config)
+    for name in ("seed", "baseline_pairs"):
+        if config[name] < 0:
+            raise InvalidValue(f"{name} must be 0 or more, got {config[name]}.")
+    seed_everything(config.seed)
     check_choice(config.leaks)
     parts = build_parts(config, new)
     trainer = build_trainer(config, folder, parts.data.input_shape, callbacks)

@@ -1,14 +1,16 @@
 """A trained network from its run folder: speckles in, images out."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
 from spt.data.appearance import Ranges, appearance, outside, sentence
@@ -24,6 +26,9 @@ from spt.training.initial import load_weights
 
 if TYPE_CHECKING:
     from spt.evaluation.refined import RefinedPredictor
+
+NEEDED = ("head._target_", "model._target_", "data.source._target_", "data.preparation._target_", "trainer")
+"""What the configuration of every run says. ``trainer`` comes last: a file that was cut does not have it."""
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -176,11 +181,11 @@ def open_trained(path: Path, device: str = "cpu") -> Trained:
                 f"run={path} is not a run with a trained network: {needed} is not there. Networks that come with spt: "
                 f"{', '.join(bundled_names())}."
             )
-    config = OmegaConf.load(folder.config)
-    assert isinstance(config, DictConfig)
-    config = trusted(config)
+    config = trusted(read_whole(folder.config))
     model: nn.Module = build(config.model)
     saved = load_weights(model, folder.best)
+    if "frame_size" not in saved and "size" not in saved:
+        raise InvalidValue(f"{folder.best} holds weights alone, and no sizes. Restore the checkpoint of the training.")
     preparation = build(config.data.preparation)
     preparation.load_fitted(saved.get("fitted", {}))
     frame, objects = (_size(saved, name) for name in ("frame_size", "object_size"))
@@ -190,6 +195,26 @@ def open_trained(path: Path, device: str = "cpu") -> Trained:
         raise InvalidValue(f"device={device}: {str(error).splitlines()[0]} Choose cpu, cuda or mps.") from error
     head: Head = build(config.head)
     return Trained(config, folder, model, head, preparation, frame, objects, saved.get("appearance", {}))
+
+
+def read_whole(path: Path, needed: Sequence[str] = NEEDED) -> DictConfig:
+    """The configuration of a run, nothing resolved.
+
+    Args:
+        path: the file.
+        needed: dotted names that it must say.
+
+    Raises:
+        InvalidValue: if the file is damaged or a part of it is missing.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OSError) as error:
+        raise InvalidValue(f"{path} is damaged ({type(error).__name__}). Restore the file.") from error
+    parts = [name for name in needed if OmegaConf.select(config, name, throw_on_resolution_failure=False) is None]
+    if not isinstance(config, DictConfig) or parts:
+        raise InvalidValue(f"{path} is damaged: it does not say {parts[0] if parts else 'anything'}. Restore the file.")
+    return config
 
 
 def _size(saved: Mapping[str, Any], name: str) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 """What a network knows before the first step: weights of a checkpoint, the prior in its last bias."""
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise MissingFile(f"{path}: no such file.")
     try:
+        with zipfile.ZipFile(path) as parts:  # torch does not look at the checksums that it wrote
+            broken = parts.testzip()
+        if broken is not None:
+            raise InvalidValue(f"{path} is damaged: the checksum of {broken} is wrong. Restore the file.")
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if not all(isinstance(name, str) for name, _ in saved["state_dict"].items()):
             raise TypeError("names of weights are text")
         return saved
-    except (pickle.UnpicklingError, EOFError, LookupError, RuntimeError, OSError, TypeError, AttributeError) as error:
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InvalidValue(f"{path} is no checkpoint of spt, or only a part of one. Restore the file.") from error
+    except (pickle.UnpicklingError, LookupError, RuntimeError, OSError, TypeError, AttributeError) as error:
         raise InvalidValue(f"{path} is no checkpoint of spt ({type(error).__name__}).") from error
 
 

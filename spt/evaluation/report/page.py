@@ -56,7 +56,7 @@ class RunFiles:
         evaluations: name to file of the curves that ``evaluate.py`` drew.
         history: one row an epoch.
         starts: its entries of ``environment.json``.
-        command: the overrides that it was started with.
+        command: the overrides that it was started with; None where they are not known.
         config: its configuration as it was written, YAML.
     """
 
@@ -64,7 +64,7 @@ class RunFiles:
     evaluations: Mapping[str, Path]
     history: Rows
     starts: Sequence[Mapping[str, Any]]
-    command: Sequence[str]
+    command: Sequence[str] | None
     config: str
 
 
@@ -142,7 +142,7 @@ def section(record: RunRecord, files: RunFiles) -> Section:
         data=_data(record),
         cost=_cost(facts),
         environment=_environment(files.starts),
-        command=shlex.join(["python", "train.py", *files.command]),
+        command=_command(files.command),
         config=files.config,
     )
 
@@ -205,6 +205,12 @@ def _environment(starts: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
         known["git revision"] = f"{git.get('commit')}{', with changed files' if git.get('changed') else ''}"
     known["packages"] = ", ".join(f"{name} {number}" for name, number in packages.items())
     return [(name, str(value)) for name, value in known.items() if value not in (None, "")]
+
+
+def _command(overrides: Sequence[str] | None) -> str:
+    if overrides is None:
+        return "The command is not known: the run folder has no .hydra/overrides.yaml."
+    return shlex.join(["python", "train.py", *overrides])
 
 
 def _table(header: list[str], lines: list[list[str]], network: str) -> Table:
