@@ -55,6 +55,7 @@ def test_workers_that_prepare_batch_by_batch_give_the_same_bits(preparation):
     expected = list(epochs(held.train_dataloader(), (0, 1)))
     for workers in (1, 2):
         data = module(preparation(), workers)
+        assert isinstance(data.train_dataloader().dataset.dataset, PairsDataset)  # handed over by a worker
         assert equal(epochs(data.train_dataloader(), (0, 1)), expected)
         assert equal(data.val_dataloader()[0], held.val_dataloader()[0])
 
@@ -66,6 +67,14 @@ def test_every_type_of_pixel_and_any_batch(kind):
     held = HeldPairs(dataset, CPU)
     for numbers in ([3], [69, 70, 0, 145], list(range(70, 140))):
         assert equal([held.__getitems__(numbers)], [dataset.__getitems__(numbers)])
+
+
+@pytest.mark.gpu
+def test_the_bits_on_a_gpu_are_those_of_the_processor():
+    dataset = PairsDataset(pairs(torch.rand(40, 6, 8), torch.rand(40, 6, 8)), Amplitude())
+    batch = HeldPairs(dataset, torch.device("cuda")).__getitems__([39, 0, 41])
+    assert {values.device.type for values in batch.values()} == {"cuda"}
+    assert equal([{name: values.cpu() for name, values in batch.items()}], [dataset.__getitems__([39, 0, 41])])
 
 
 def test_a_batch_that_is_changed_changes_no_later_one():
