@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from spt.data.appearance import appearance
 from spt.data.augmentation import AugmentedPairs, PhysicalAugmentation
 from spt.data.cache.cached import check_cache, kept
+from spt.data.held import HeldPairs, can_be_held
 from spt.data.inputs import Unstacked, kept_inputs
 from spt.data.online import OnlinePairs
 from spt.data.order import EpochOrder, LateLoader
@@ -27,7 +28,8 @@ class SpeckleDataModule(LightningDataModule):
         source: where the pairs come from.
         preparation: what happens to a speckle before the network.
         batch_size: pairs of a batch.
-        workers: loader processes; 0 loads in the training process, best for data in memory.
+        workers: loader processes; 0 loads in the training process, best for data in memory: they are prepared once and
+            held on the device that trains, where that takes up to a quarter of its free memory.
         seed: seeds the order of the training pairs together with the epoch, so that a continued run repeats it.
         online: simulate every training pair anew in every epoch; on the GPU, and then in the training process, when it
             trains there. Validation pairs stay what they are.
@@ -150,12 +152,12 @@ class SpeckleDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches; an incomplete last batch is dropped unless it is the only one."""
-        pairs, on_gpu = self.splits["train"], False
-        dataset: Dataset[Sample] = self._dataset("train")
+        dataset, on_gpu = self._dataset("train")
         if self.simulated is not None:
-            dataset = self.simulated
+            dataset, on_gpu = self.simulated, False
         if self.augmentation is not None:
-            dataset = AugmentedPairs(pairs, self.preparation, self.augmentation, self.seed)
+            train = self.splits["train"]
+            dataset, on_gpu = AugmentedPairs(train, self.preparation, self.augmentation, self.seed), False
         if self.simulation is not None and self.shown is not None:
             on_gpu = self._device.type == "cuda" and self.simulation.processor.type == "cuda"
             device = self._device if on_gpu else torch.device("cpu")
@@ -166,17 +168,22 @@ class SpeckleDataModule(LightningDataModule):
 
     def val_dataloader(self) -> list[DataLoader[Sample]]:
         """One loader a validation split, in the order of ``validation_splits``."""
-        datasets = [self._dataset(name) for name in self.validation_splits]
-        return [
-            LateLoader(dataset, sampler=DistributedSampler(dataset, *self._ranks, shuffle=False), **self._settings())
-            for dataset in datasets
-        ]
+        loaders: list[DataLoader[Sample]] = []
+        for dataset, on_gpu in map(self._dataset, self.validation_splits):
+            order = DistributedSampler(dataset, *self._ranks, shuffle=False)
+            loaders.append(LateLoader(dataset, sampler=order, **self._settings(on_gpu)))
+        return loaders
 
-    def _dataset(self, name: str) -> PairsDataset:
-        """Pairs of a split, prepared when they are asked for, or prepared already."""
-        if name in self.inputs:
-            return PairsDataset(self.inputs[name], Unstacked(self.preparation.channels))
-        return PairsDataset(self.splits[name], self.preparation)
+    def _dataset(self, name: str) -> tuple[Dataset[Sample], bool]:
+        """Pairs of a split, prepared once where they can be held, else when they are asked for; whether on a GPU."""
+        kept = name in self.inputs
+        preparation = Unstacked(self.preparation.channels) if kept else self.preparation
+        dataset = PairsDataset(self.inputs[name] if kept else self.splits[name], preparation)
+        device = self._device if self._device.type == "cuda" else torch.device("cpu")
+        loaded = [self.splits[split] for split in ("train", *self.validation_splits)]
+        if self.workers or not can_be_held(loaded, self.input_shape, device, self._ranks[0]):
+            return dataset, False
+        return HeldPairs(dataset, device), device.type == "cuda"
 
     def _settings(self, in_process: bool = False) -> dict[str, Any]:
         workers = 0 if in_process else self.workers

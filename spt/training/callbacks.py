@@ -68,7 +68,7 @@ class Speed(Callback):
             self._told = time.perf_counter()
         if not sys.stdout.isatty() and time.perf_counter() - self._told > self.every:
             self._told = time.perf_counter()
-            steps, loss = trainer.num_training_batches, outputs["loss"].item()
+            steps, loss = trainer.num_training_batches, loss_of(trainer, outputs).item()
             log.info("epoch %d, step %d of %d: loss %.3f", trainer.current_epoch, batch_idx + 1, steps, loss)
 
     @staticmethod
@@ -89,6 +89,40 @@ def _minutes(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
 
 
+def loss_of(trainer: Trainer, outputs: Any) -> Tensor:
+    """The loss of a training batch, as the module returned it: Lightning divides it by the batches of a step."""
+    loss: Tensor = outputs["loss"] * trainer.accumulate_grad_batches
+    return loss
+
+
+class TrainingLoss(Callback):
+    """Logs the loss of the steps that are written down, and its mean over every epoch.
+
+    ``log`` takes longer than all the rest of Lightning's work on a step: it copies what it knows of the value. So it is
+    not called in every step.
+    """
+
+    def __init__(self) -> None:
+        self._sum, self._samples = torch.zeros(()), 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the mean anew."""
+        self._sum, self._samples = torch.zeros((), device=pl_module.device), 0
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int
+    ) -> None:
+        """Add the loss to the mean; nothing waits for a GPU here."""
+        loss, samples = loss_of(trainer, outputs), len(batch["index"])
+        self._sum, self._samples = self._sum + loss * samples, self._samples + samples
+        if trainer._logger_connector.should_update_logs:
+            pl_module.log("train/loss_step", loss, on_step=True, on_epoch=False)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the mean."""
+        pl_module.log("train/loss_epoch", self._sum / self._samples)
+
+
 class History(Callback):
     """One row an epoch in ``metrics.csv``; a continued run drops the rows of the epochs it repeats."""
 
@@ -107,7 +141,7 @@ class History(Callback):
         values = {
             name: value.item() if isinstance(value, Tensor) else value
             for name, value in sorted(trainer.callback_metrics.items())
-            if "/" in name and not name.startswith("lr-") and not name.endswith("_step") and name != "train/loss"
+            if "/" in name and not name.startswith("lr-") and not name.endswith("_step")
             if name.startswith("train/") or self._validated == trainer.current_epoch
         }
         row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)} | {

@@ -1,6 +1,7 @@
 """Checkpoints that survive whatever ends a run."""
 
 import io
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,16 @@ class MovableCheckpoint(ModelCheckpoint):
     """A ModelCheckpoint that keeps its best score when the run folder was moved or copied.
 
     Lightning forgets the score where the folder's path has changed, and would then replace ``best.ckpt`` by a worse
-    epoch.
+    epoch. It is written after epochs and validations alone, so that it has nothing to do in a step.
     """
+
+    @cached_property
+    def state_key(self) -> str:
+        """What the callback's state is called in a checkpoint; Lightning asks for it at every hook of every step."""
+        return super().state_key
+
+    def on_train_batch_end(self, *args: Any) -> None:
+        """Nothing."""
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state with every path inside this run's own folder."""

@@ -49,6 +49,13 @@ class SpeckleModule(LightningModule):
         self.configured_groups: list[dict[str, Any]] = []
         self.scores = nn.ModuleDict({split: PerImageMetrics() for split in splits})
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute. Lightning sets the name of the running hook 40 times a step: that skips torch's checks."""
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, speckle: Float[Tensor, "b d h w"]) -> Float[Tensor, "b 1 p q"]:
         """Reconstruct images in [0, 1] from prepared speckles."""
         return self.head.decode(self.logits(speckle))
@@ -58,9 +65,8 @@ class SpeckleModule(LightningModule):
         return resized(self.model(speckle), self.object_size)
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
-        """Return the loss of a batch."""
-        loss = self.loss(self.logits(batch["speckle"]), self.head.encode(batch["target"]))
-        self.log("train/loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch["speckle"]))
+        """Return the loss of a batch; :class:`spt.training.callbacks.TrainingLoss` logs it."""
+        loss: Tensor = self.loss(self.logits(batch["speckle"]), self.head.encode(batch["target"]))
         return loss
 
     def validation_step(self, batch: Sample, batch_idx: int, dataloader_idx: int = 0) -> Float[Tensor, "b 1 p q"]:

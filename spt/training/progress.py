@@ -8,9 +8,13 @@ from rich import get_console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
+from torch import Tensor
 
-SHOWN = {"train/loss_step": "loss", "val_seen/pcc": "PCC"}
-"""Logged values that stand behind the bar, and what they are called there."""
+from spt.data.pairs import Sample
+from spt.training.callbacks import loss_of
+
+PCC = "val_seen/pcc"
+"""The logged value that stands behind the bar, beside the loss."""
 
 
 class ProgressBar(RichProgressBar):
@@ -22,7 +26,8 @@ class ProgressBar(RichProgressBar):
 
     def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate)
-        self.values = ""
+        self.loss: Tensor | None = None
+        self.pcc: Tensor | float | None = None
         if not get_console().is_terminal:
             self.disable()
 
@@ -31,11 +36,23 @@ class ProgressBar(RichProgressBar):
         if get_console().is_terminal:
             super().enable()
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Sample, batch_idx: int
+    ) -> None:
+        """Keep the loss, and move the bar."""
+        self.loss = loss_of(trainer, outputs)
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Keep the values for the bar's own column; nothing is left for Lightning's, which breaks the line."""
-        known = trainer.progress_bar_metrics
-        self.values = " ".join(f"{name} {float(known[key]):.3f}" for key, name in SHOWN.items() if key in known)
+        """Keep the PCC for the bar's own column; nothing is left for Lightning's, which breaks the line."""
+        self.pcc = trainer.progress_bar_metrics.get(PCC)
         return {}
+
+    @property
+    def values(self) -> str:
+        """What is known of loss and PCC. They are read when the bar is drawn: a look at them waits for a GPU."""
+        known = {"loss": self.loss, "PCC": self.pcc}
+        return " ".join(f"{name} {float(value):.3f}" for name, value in known.items() if value is not None)
 
     def configure_columns(self, trainer: Trainer) -> list[ProgressColumn]:
         """What stands in the line."""
@@ -56,5 +73,5 @@ class Values(ProgressColumn):
         super().__init__(Column(no_wrap=True))
 
     def render(self, task: Task) -> Text:
-        """The text that the bar was given last."""
+        """Their newest values."""
         return Text(self.bar.values if task.id == self.bar.train_progress_bar_id else "")

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
 from spt.errors import InvalidValue
-from spt.training.callbacks import EpochSeed, History, Speed
+from spt.training.callbacks import EpochSeed, History, Speed, TrainingLoss
 from spt.training.checkpoints import AtomicCheckpoints, checkpoint_callbacks
 from spt.training.figures import ModelGraph
 from spt.training.finite import FiniteTraining
@@ -51,7 +51,7 @@ def trainer_arguments(
     """
     if not loggers:  # Lightning refuses to watch the learning rate for nobody
         chosen = [callback for callback in chosen if not isinstance(callback, LearningRateMonitor)]
-    own = [EpochSeed(seed), ConfiguredSchedule(), FiniteTraining(last), Speed(), History(history)]
+    own = [EpochSeed(seed), ConfiguredSchedule(), FiniteTraining(last), Speed(), TrainingLoss(), History(history)]
     saving = checkpoint_callbacks(best, last, monitor, direction(monitor))
     return {
         "callbacks": [*own, *chosen, ModelGraph(torch.zeros(1, *shape)), *saving],

@@ -108,7 +108,7 @@ def test_validation_is_in_order_and_whole():
     data = module()
     assert data.validation_splits == ["val_seen", "val_class"]
     loaders = data.val_dataloader()
-    assert [loader.dataset.pairs.name for loader in loaders] == ["val_seen", "val_class"]
+    assert [loader.dataset.dataset.pairs.name for loader in loaders] == ["val_seen", "val_class"]
     assert [batches(loader) for loader in loaders] == [[[0, 1, 2, 3], [4]]] * 2
 
 

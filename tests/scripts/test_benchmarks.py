@@ -30,9 +30,22 @@ def load(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats = map(
+rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats, held, framework = map(
     load,
-    ("rounds", "networks", "memory", "attention", "losses", "optics", "data", "leaks", "loader", "file_formats"),
+    [
+        "rounds",
+        "networks",
+        "memory",
+        "attention",
+        "losses",
+        "optics",
+        "data",
+        "leaks",
+        "loader",
+        "file_formats",
+        "held",
+        "framework",
+    ],
 )
 
 
@@ -324,6 +337,34 @@ def test_speed_of_the_loader_and_its_share():
     assert rows[2] == ["npy", "256", "65.5", "200 (100..400)", "100 (50..200) [0.50]"]
 
 
+def test_held_pairs_against_batch_by_batch():
+    """100 pairs in 1, 2 and 4 s, and ten times as quick."""
+    row = {"size": 64, "pairs": 100, "seconds": {"batch by batch": [1.0, 2.0, 4.0], "held": [0.1, 0.2, 0.4]}}
+    _, line = held.table([row])
+    assert line == ["64", "50 (25..100)", "500 (250..1000)", "10.0 (10.0..10.0)"]
+    measured = held.measure(16, 20, 4, "cpu", 2)["seconds"]
+    assert {name: len(values) for name, values in measured.items()} == {"batch by batch": 2, "held": 2}
+
+
+def test_what_a_step_costs_above_the_bare_loop_of_its_round():
+    _, bare, ours = framework.table({"bare loop": [(4.0, 3.0), (6.0, 3.5)], "spt": [(5.0, 4.0), (6.5, 4.0)]})
+    assert bare == ["bare loop", "5.00 (4.00..6.00)", "", "3.25 (3.00..3.50)", ""]
+    assert ours == ["spt", "5.75 (5.00..6.50)", "0.75 (0.50..1.00)", "4.00 (4.00..4.00)", "0.75 (0.50..1.00)"]
+
+
+def test_the_clock_of_a_step_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch):
+    """Each step takes 2 s on the wall and 1 s of the processor, the last one of the warm-up 100 s more."""
+    now = {"wall": 0.0, "cpu": 0.0}
+    monkeypatch.setattr(framework.time, "perf_counter", lambda: now["wall"])
+    monkeypatch.setattr(framework.time, "process_time", lambda: now["cpu"])
+    clock = framework.Clock()
+    for step in range(1, framework.WARM_UP + 4):
+        now["wall"] += 102 if step == framework.WARM_UP else 2
+        now["cpu"] += 1
+        clock.on_train_batch_end()
+    assert clock.times == (2000, 1000)
+
+
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +380,8 @@ def test_speed_of_the_loader_and_its_share():
         ("optics.py --sizes 32 --repeats 1", "| 32 | 1 | 128 |"),
         ("data.py --cases 3", "data=grit"),
         ("loader.py --formats memory PNG --sizes 32 --frames 40 --repeats 1 --workers 0 1", "| PNG | 32 |"),
+        ("held.py --sizes 32 --pairs 40 --repeats 1 --device cpu", "| 32 |"),
+        ("framework.py --steps 3 --rounds 1", "| spt |"),
         ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],
 )

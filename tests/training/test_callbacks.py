@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from spt.training.callbacks import EpochSeed, History, Speed
+from spt.training.callbacks import EpochSeed, History, Speed, TrainingLoss
 
 
 def trainer(epoch: int, step: int = 0, **metrics: float) -> Any:
@@ -38,6 +38,23 @@ def test_an_epoch_that_was_not_validated_shows_no_values_of_an_earlier_one(tmp_p
     rows = list(csv.DictReader((tmp_path / "metrics.csv").open()))
     assert [row["val_seen/pcc"] for row in rows] == ["", "0.5", ""]
     assert [row["train/loss"] for row in rows] == ["1", "1", "1"]
+
+
+def test_the_mean_loss_counts_samples_and_the_steps_that_are_due_are_logged():
+    """Two batches a step: Lightning hands over half of each loss. (4 x 1 + 2 x 4) / 6 = 2."""
+    logged: list[tuple[str, float]] = []
+    module: Any = torch.nn.Linear(1, 1)
+    module.device, module.log = "cpu", lambda name, value, **where: logged.append((name, float(value)))
+    mean, run = TrainingLoss(), trainer(0)
+    run.accumulate_grad_batches = 2
+    for epoch in range(2):
+        mean.on_train_epoch_start(run, module)
+        for step, (loss, samples) in enumerate([(1.0, 4), (4.0, 2)]):
+            run._logger_connector = SimpleNamespace(should_update_logs=step == 1)
+            batch: Any = {"index": torch.arange(samples)}
+            mean.on_train_batch_end(run, module, {"loss": torch.tensor(loss / 2)}, batch, step)
+        mean.on_train_epoch_end(run, module)
+        assert logged[2 * epoch :] == [("train/loss_step", 4.0), ("train/loss_epoch", 2.0)]
 
 
 def test_epoch_seed_depends_on_seed_and_epoch_alone():

@@ -33,13 +33,14 @@ def lines(raw: str) -> list[str]:
 
 def fake_trainer(**metrics: float) -> SimpleNamespace:
     values = {name.replace("__", "/"): torch.tensor(value) for name, value in metrics.items()}
-    return SimpleNamespace(progress_bar_metrics=values | {"v_num": 0})
+    return SimpleNamespace(progress_bar_metrics=values | {"v_num": 0}, accumulate_grad_batches=2)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 110])
 def test_the_bar_is_one_line_that_fits(width: int):
     bar, shown = ProgressBar(), io.StringIO()
-    trainer = fake_trainer(train__loss_step=12.3456, val_seen__pcc=-0.5)
+    trainer = fake_trainer(val_seen__pcc=-0.5)
+    bar.on_train_batch_end(trainer, None, {"loss": torch.tensor(12.3456 / 2)}, {}, 0)  # type: ignore[arg-type]
     assert bar.get_metrics(trainer, None) == {}  # type: ignore[arg-type]
     console = Console(file=shown, width=width, force_terminal=True)
     progress = Progress(*bar.configure_columns(trainer), console=console, auto_refresh=False)  # type: ignore[arg-type]
@@ -56,7 +57,8 @@ def test_the_bar_is_one_line_that_fits(width: int):
 
 def test_values_that_are_not_there_yet_are_left_out():
     bar = ProgressBar()
-    bar.get_metrics(fake_trainer(train__loss_step=1.0), None)  # type: ignore[arg-type]
+    assert bar.values == ""
+    bar.on_train_batch_end(fake_trainer(), None, {"loss": torch.tensor(0.5)}, {}, 0)  # type: ignore[arg-type]
     assert bar.values == "loss 1.000"
 
 
