@@ -170,7 +170,7 @@ class SpeckleDataModule(LightningDataModule):
         """One loader a validation split, in the order of ``validation_splits``."""
         loaders: list[DataLoader[Sample]] = []
         for dataset, on_gpu in map(self._dataset, self.validation_splits):
-            order = DistributedSampler(dataset, *self._ranks, shuffle=False)
+            order: DistributedSampler[int] = DistributedSampler(dataset, *self._ranks, shuffle=False)
             loaders.append(LateLoader(dataset, sampler=order, **self._settings(on_gpu)))
         return loaders
 

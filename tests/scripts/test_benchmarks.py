@@ -30,7 +30,7 @@ def load(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats, held, framework = map(
+rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats, once, framework = map(
     load,
     [
         "rounds",
@@ -43,7 +43,7 @@ rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_f
         "leaks",
         "loader",
         "file_formats",
-        "held",
+        "prepared_once",
         "framework",
     ],
 )
@@ -337,13 +337,13 @@ def test_speed_of_the_loader_and_its_share():
     assert rows[2] == ["npy", "256", "65.5", "200 (100..400)", "100 (50..200) [0.50]"]
 
 
-def test_held_pairs_against_batch_by_batch():
+def test_pairs_prepared_once_against_batch_by_batch():
     """100 pairs in 1, 2 and 4 s, and ten times as quick."""
-    row = {"size": 64, "pairs": 100, "seconds": {"batch by batch": [1.0, 2.0, 4.0], "held": [0.1, 0.2, 0.4]}}
-    _, line = held.table([row])
+    row = {"size": 64, "pairs": 100, "seconds": {"batch by batch": [1.0, 2.0, 4.0], "once": [0.1, 0.2, 0.4]}}
+    _, line = once.table([row])
     assert line == ["64", "50 (25..100)", "500 (250..1000)", "10.0 (10.0..10.0)"]
-    measured = held.measure(16, 20, 4, "cpu", 2)["seconds"]
-    assert {name: len(values) for name, values in measured.items()} == {"batch by batch": 2, "held": 2}
+    measured = once.measure(16, 20, 4, "cpu", 2)["seconds"]
+    assert {name: len(values) for name, values in measured.items()} == {"batch by batch": 2, "once": 2}
 
 
 def test_what_a_step_costs_above_the_bare_loop_of_its_round():
@@ -380,7 +380,7 @@ def test_the_clock_of_a_step_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPa
         ("optics.py --sizes 32 --repeats 1", "| 32 | 1 | 128 |"),
         ("data.py --cases 3", "data=grit"),
         ("loader.py --formats memory PNG --sizes 32 --frames 40 --repeats 1 --workers 0 1", "| PNG | 32 |"),
-        ("held.py --sizes 32 --pairs 40 --repeats 1 --device cpu", "| 32 |"),
+        ("prepared_once.py --sizes 32 --pairs 40 --repeats 1 --device cpu", "| 32 |"),
         ("framework.py --steps 3 --rounds 1", "| spt |"),
         ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],

@@ -1,6 +1,6 @@
-"""The loader alone, for pairs in memory: prepared batch by batch, and prepared once and held on the device.
+"""The loader alone, for pairs in memory: prepared batch by batch, and prepared once and kept on the device.
 
-OMP_NUM_THREADS=1 python scripts/benchmarks/held.py
+OMP_NUM_THREADS=1 python scripts/benchmarks/prepared_once.py
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from spt.data.order import EpochOrder, LateLoader
 from spt.data.pairs import Pairs, PairsDataset
 from spt.data.preparation import Amplitude
 
-EVERY_TIME, ONCE = "batch by batch", "held"
+EVERY_TIME, ONCE = "batch by batch", "once"
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def measure(size: int, count: int, batch: int, device: str, rounds: int) -> dict[str, Any]:
-    """Seconds of an epoch, round by round; the first epoch, in which pairs are held, warms up."""
+    """Seconds of an epoch, round by round; the first epoch, in which pairs are prepared once, warms up."""
     frames = torch.from_numpy(speckles(count, size))
     dataset = PairsDataset(Pairs("train", frames, frames.flip(0), torch.zeros(count, dtype=torch.int64)), Amplitude())
     ways = {
