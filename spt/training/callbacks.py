@@ -115,7 +115,7 @@ class TrainingLoss(Callback):
         """Add the loss to the mean; nothing waits for a GPU here."""
         loss, samples = loss_of(trainer, outputs), len(batch["index"])
         self._sum, self._samples = self._sum + loss * samples, self._samples + samples
-        every = trainer.log_every_n_steps
+        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if every and trainer.global_step % every == 0:
             pl_module.log("train/loss_step", loss, on_step=True, on_epoch=False)
 

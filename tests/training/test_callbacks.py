@@ -50,7 +50,7 @@ def test_the_mean_loss_counts_samples_and_the_steps_that_are_due_are_logged():
     for epoch in range(2):
         mean.on_train_epoch_start(run, module)
         for step, (loss, samples) in enumerate([(1.0, 4), (4.0, 2)]):
-            run._logger_connector = SimpleNamespace(should_update_logs=step == 1)
+            run.log_every_n_steps, run.global_step = 2, 2 * epoch + step + 1
             batch: Any = {"index": torch.arange(samples)}
             mean.on_train_batch_end(run, module, {"loss": torch.tensor(loss / 2)}, batch, step)
         mean.on_train_epoch_end(run, module)
