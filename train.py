@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from spt.run.command import guarded
+from spt.run.command import guarded, say_what_came_out
 from spt.run.continuing import continue_run, for_hydra, named_run
 from spt.run.folder import RunFolder
 from spt.run.quoting import enter
@@ -41,4 +41,7 @@ if __name__ == "__main__":
         guarded(lambda: continue_run(sys.argv[1:]))
     else:
         sys.argv[1:] = for_hydra(sys.argv[1:])
-        enter(main)
+        try:
+            enter(main)
+        finally:
+            say_what_came_out()

@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -64,8 +65,12 @@ def in_memory(splits: dict[str, Pairs]) -> dict[str, Pairs]:
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> None:
+def _seeded_and_quiet() -> Iterator[None]:
+    """The same random numbers in every test; a log that a test opens is closed behind it."""
     torch.manual_seed(0)
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logging.root.handlers[:], logging.root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

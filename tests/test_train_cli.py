@@ -74,6 +74,19 @@ def test_a_sweep_runs_every_combination_and_lists_the_failures(tmp_path: Path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/metrics.json")} == scores
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_jobs_in_other_processes_end_with_the_table(tmp_path: Path, launcher: str):
+    done = train_py(
+        "-m", *TINY, "trainer.max_epochs=1", "seed=0,1", f"hydra/launcher={launcher}", f"hydra.sweep.dir={tmp_path}",
+        OMP_NUM_THREADS="1",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*/metrics.json"))) == 2
+    assert "PCC val_seen" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 WIDE = [setting for setting in TINY if not setting.startswith("model.")]
 """TINY for networks that have no width."""
 

@@ -1,6 +1,5 @@
 """How a command ends: one clear error, an exit code, nothing lost."""
 
-import atexit
 import logging
 import os
 import shutil
@@ -143,17 +142,23 @@ class OutputFolder(Callback):
         _writable(path)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Check the folder of a sweep; when the program ends, its scores and failures are printed."""
+        """Check the folder of a sweep; at its end :func:`say_what_came_out` prints scores and failures."""
         HydraConfig.instance().set_config(config)
         folder = Path(config.hydra.sweep.dir)
         _writable(folder)
-        atexit.register(_say_what_came_out, folder)
+        _sweeps.append(folder)
 
 
-def _say_what_came_out(sweep: Path) -> None:
-    from spt.run.sweep_jobs import summary
+_sweeps: list[Path] = []
+"""Folders of the sweeps of this process whose table was not printed yet."""
 
-    summary(sweep)
+
+def say_what_came_out() -> None:
+    """Print the table of the sweep of this process, if there was one, and why jobs failed."""
+    while _sweeps:
+        from spt.run.sweep_jobs import summary
+
+        summary(_sweeps.pop())
 
 
 def _is_later_process() -> bool:

@@ -53,7 +53,8 @@ def test_the_whole_way(folder: RunFolder, tmp_path: Path, monkeypatch: pytest.Mo
     for file in tmp_path.glob("twin-*.h5"):
         file.unlink()
     monkeypatch.setattr("spt.data.twin.training.fit_to_pairs", lambda *given: pytest.fail("fitted again"))
-    continue_run([f"run={folder.path}", "trainer.max_epochs=2"])
+    ended = command("train.py", f"run={folder.path}", "trainer.max_epochs=2")
+    assert ended.code == 0, ended.err
     assert json.loads(folder.metrics.read_text())["run"]["epochs"] == 2
 
 
