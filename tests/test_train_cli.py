@@ -134,7 +134,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("killed")
 @pytest.mark.parametrize(
     ("number", "code", "loading"),
     [

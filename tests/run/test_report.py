@@ -16,7 +16,6 @@ from spt.run.folder import RunFolder
 from spt.run.report import report
 from spt.run.train import train
 
-pytestmark = pytest.mark.xdist_group("report")  # one process trains the runs
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 

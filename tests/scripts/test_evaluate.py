@@ -18,8 +18,6 @@ from spt.evaluation.protocols import PROTOCOLS
 from spt.metrics import pcc
 from spt.run.building import build
 
-pytestmark = pytest.mark.xdist_group("evaluate")  # one process evaluates
-
 FEW = ["images=3", "baseline_pairs=24"]
 
 
