@@ -23,19 +23,13 @@ LEFT_OUT = (
     "data.workers",
     "data.source.cache",
     "data.source.device",
-    "data.source.root",
-    "data.source.path",
-    "data.source.speckle",
-    "data.source.target",
-    "data.source.manifest",
     "trainer.accelerator",
     "trainer.devices",
     "trainer.strategy",
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
 )
-"""Settings that say where a run worked, where its files lay (runs are compared if the images are equal), and what it
-logged. Seeds are what the spread is over."""
+"""Settings that say where a run worked and what it logged. Seeds are what the spread is over."""
 
 NONE = "–"
 """Stands where a run has no such setting."""
@@ -67,13 +61,7 @@ def value(record: RunRecord, name: str) -> str:
 def _shown(setting: object) -> str:
     if setting is None or isinstance(setting, bool):
         return "null" if setting is None else str(setting).lower()
-    return f"{setting:g}" if isinstance(setting, float) else _short(str(setting))
-
-
-def _short(text: str) -> str:
-    """A path by its last two names."""
-    names = text.split("/")
-    return "/".join(["…", *names[-2:]]) if len(names) > 3 else text
+    return f"{setting:g}" if isinstance(setting, float) else str(setting)
 
 
 def _folders(records: Sequence[RunRecord]) -> list[str]:

@@ -58,3 +58,14 @@ def test_without_hydras_record_the_classes_name_network_and_loss(record):
     other.choices.clear()
     assert varied([one, other]) == ["model"]
     assert [value(run, "model") for run in (one, other)] == ["spt_unet", "sa_cnn"]
+
+
+def test_two_roots_and_two_checkpoints_with_equal_ends_stay_apart(tmp_path: Path):
+    """Of other training frames, tested on the same images: one is no repetition of the other."""
+    for setting, folder in (("data__source__root", "a"), ("weights", "b")):
+        runs = [
+            read_record(RunFolder(written_run(tmp_path / folder / lab, **{setting: f"/{lab}/x/checkpoints/best.ckpt"})))
+            for lab in ("lab1", "lab2")
+        ]
+        (name,) = varied(runs)
+        assert len({value(run, name) for run in runs}) == 2
