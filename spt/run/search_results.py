@@ -51,6 +51,7 @@ def write_results(study: optuna.Study, folder: Path) -> str:
 
 
 def _figures(study: optuna.Study, folder: Path) -> None:
+    from matplotlib import pyplot
     from optuna.visualization import matplotlib as plots
 
     value = json.loads(study.user_attrs["monitor"])
@@ -58,11 +59,13 @@ def _figures(study: optuna.Study, folder: Path) -> None:
     if len(study.get_trials(states=[TrialState.COMPLETE])) >= ENOUGH:
         plotted["importances"] = plots.plot_param_importances
     for name, draw in plotted.items():
-        figure = draw(study, target_name=value).figure
-        assert isinstance(figure, Figure)
-        figure.set_size_inches(11, 5)
-        with atomic(folder / f"{name}.png") as part:
-            figure.savefig(part, format="png", dpi=100, bbox_inches="tight")
+        with pyplot.rc_context():  # Optuna changes the style of all figures
+            figure = draw(study, target_name=value).figure
+            assert isinstance(figure, Figure)
+            figure.set_size_inches(11, 5)
+            with atomic(folder / f"{name}.png") as part:
+                figure.savefig(part, format="png", dpi=100, bbox_inches="tight")
+            pyplot.close(figure)
 
 
 def _rank(study: optuna.Study, trial: FrozenTrial) -> tuple[bool, float]:

@@ -7,10 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import matplotlib
 import optuna
 import pytest
 import torch
 from conftest import ROOT, TINY, command
+from matplotlib._pylab_helpers import Gcf
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from PIL import Image
@@ -163,6 +165,7 @@ def test_weak_trials_are_stopped_after_an_epoch():
 
 
 def test_results_begin_with_the_best(tmp_path: Path, trained: list[Any], monkeypatch: pytest.MonkeyPatch):
+    style = matplotlib.rcParams.copy()
     study = search(wanted(tmp_path, 5))
     write_results(study, tmp_path)
     assert not (tmp_path / "importances.png").exists()  # five trials say nothing on importance
@@ -176,6 +179,9 @@ def test_results_begin_with_the_best(tmp_path: Path, trained: list[Any], monkeyp
     assert float(rows[2]["value"]) == study.trials[2].value
     for name in ("importances", "parallel"):
         assert Image.open(tmp_path / f"{name}.png").size[0] > 300
+    assert Gcf.get_all_fig_managers() == []
+    changed = {name for name in style if name != "backend" and matplotlib.rcParams[name] != style[name]}
+    assert changed == set(), "figures that follow would look otherwise"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/sweep").glob("*.yaml")), ids=lambda path: path.stem)
