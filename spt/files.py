@@ -34,21 +34,24 @@ def atomic(path: Path) -> Iterator[Path]:
             part.unlink()
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str = "out=") -> None:
     """Refuse a folder that cannot be written, before time is spent; nothing is made.
 
+    Args:
+        folder: which may not be there yet.
+        option: what chooses another folder.
     Raises:
         InvalidValue: naming the folder.
     """
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
         if not there.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         probe = there / f".writable.{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise InvalidValue(f"cannot write to {folder}: {error.strerror}. Choose another out=.") from error
+        raise InvalidValue(f"cannot write to {folder}: {error.strerror}. Choose another {option}.") from error
 
 
 def cache_folder() -> Path:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from spt.errors import UserError
+from spt.files import check_writable
 from spt.run.folder import RunFolder
 
 Result = TypeVar("Result")
@@ -167,10 +168,8 @@ def _is_later_process() -> bool:
 
 
 def _writable(path: Path) -> None:
-    probe = path / f".writable.{os.getpid()}"
+    """Leave where a folder cannot be written."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        _leave(f"Error: cannot write to {path}: {error.strerror}. Choose another folder with hydra.run.dir=…", 2)
+        check_writable(path, "folder with hydra.run.dir=…")
+    except UserError as error:
+        _leave(f"Error: {error}", 2)

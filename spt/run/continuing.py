@@ -18,6 +18,7 @@ from spt.errors import InvalidValue, MissingFile
 from spt.files import atomic
 from spt.run.command import CurrentOutput
 from spt.run.folder import RunFolder
+from spt.run.saved_config import read_saved
 from spt.run.settings import TrainConfig
 from spt.run.trust import trusted
 
@@ -112,8 +113,9 @@ def read_config(folder: RunFolder) -> DictConfig:
     for needed in (folder.config, folder.last):
         if not needed.is_file():
             raise MissingFile(f"run={folder.path} is not a run that can be continued: {needed} is not there.")
+    saved = read_saved(folder.config, needed=())
     try:
-        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder.config))
+        config = OmegaConf.merge(OmegaConf.structured(TrainConfig), saved)
     except (OmegaConfBaseException, ValueError, OSError) as error:
         raise InvalidValue(
             f"{folder.config} is no configuration of this version of spt: {_first_line(error)}. Train again."

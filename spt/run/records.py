@@ -16,7 +16,7 @@ from spt.errors import InvalidValue, MissingFile, UserError
 from spt.evaluation.metrics_file import read_metrics
 from spt.evaluation.run_record import NO_SPLITS, RunRecord
 from spt.run.folder import RunFolder
-from spt.run.trained import read_whole
+from spt.run.saved_config import read_saved
 
 
 @dataclass
@@ -95,8 +95,8 @@ def read_settings(folder: RunFolder) -> dict[str, Any]:
     """The run's configuration, dotted name to value, with interpolations as they were written; empty without a file."""
     if not folder.config.is_file():
         return {}
-    read_whole(folder.config, ("model", "loss", "trainer"))
-    return dict(flatten(plain(folder.config)))
+    config = read_saved(folder.config, ("model", "loss", "trainer"))
+    return dict(flatten(OmegaConf.to_container(config, resolve=False)))
 
 
 def read_choices(path: Path) -> dict[str, str]:

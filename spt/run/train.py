@@ -136,6 +136,7 @@ def _fit_and_evaluate(prepared: Prepared, resumed: bool) -> float:
     module = connect(prepared, splits)
     if prepared.trainer.is_global_zero:
         note_start(prepared.folder, OmegaConf.to_yaml(prepared.config))
+        keep_twin(prepared)
     log_every_epoch(prepared.trainer, len(prepared.parts.data.train_dataloader()) // prepared.trainer.world_size)
     resume_from = str(prepared.folder.last) if resumed else None
     prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=resume_from, weights_only=True)
@@ -149,9 +150,9 @@ def load_data(prepared: Prepared) -> list[str]:
         UserError: if they cannot be made, an image is unusable, their splits share pairs or objects, or the
             monitored value is of none of these splits.
     """
-    data, config, kept = prepared.parts.data, prepared.config, prepared.folder.twin
-    if data.twin is not None and kept.is_file():
-        data.twin.file = str(kept)  # a run goes on with the twin that it began with
+    data, config, folder = prepared.parts.data, prepared.config, prepared.folder
+    if data.twin is not None and folder.last.is_file() and folder.twin.is_file():
+        data.twin.file = str(folder.twin)  # a run goes on with the twin that it began with
     data.prepare_data()
     data.setup()
     if data.source.recorded:
@@ -160,8 +161,6 @@ def load_data(prepared: Prepared) -> list[str]:
             log.warning("%s", said)
     if data.simulated is not None:
         check_simulated_objects(data.simulated.simulated.drawn, data.splits, config.leaks)
-        if prepared.trainer.is_global_zero and not kept.is_file():
-            save_twin(kept, data.simulated.fitted)
     splits, head = data.validation_splits, prepared.parts.head
     calibrated = head.gives_probabilities and bool(callbacks_of(prepared.trainer, ReliabilityDiagrams))
     check_monitor(config.monitor.name, monitored_names(splits, head, calibrated))
@@ -169,6 +168,13 @@ def load_data(prepared: Prepared) -> list[str]:
     described = data.preparation.describe(data.source.frame_size, data.object_size)
     log.info("Speckle: %s. Image: %dx%d px.", described, *data.object_size)
     return splits
+
+
+def keep_twin(prepared: Prepared) -> None:
+    """Write the twin of a run that begins into its folder, over one that a refused run left there."""
+    simulated, folder = prepared.parts.data.simulated, prepared.folder
+    if simulated is not None and not (folder.last.is_file() and folder.twin.is_file()):
+        save_twin(folder.twin, simulated.fitted)
 
 
 def check_same_pairs(prepared: Prepared) -> None:

@@ -1,16 +1,15 @@
 """A trained network from its run folder: speckles in, images out."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-import yaml
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from spt.data.appearance import Ranges, appearance, outside, sentence
@@ -21,14 +20,13 @@ from spt.heads import Head
 from spt.run.building import build
 from spt.run.bundled import bundled_names, run_path
 from spt.run.folder import RunFolder
+from spt.run.saved_config import read_saved
 from spt.run.trust import trusted
 from spt.training.initial import load_weights
 
 if TYPE_CHECKING:
     from spt.evaluation.refined import RefinedPredictor
-
-NEEDED = ("head._target_", "model._target_", "data.source._target_", "data.preparation._target_", "trainer")
-"""What the configuration of every run says. ``trainer`` comes last: a file that was cut does not have it."""
+    from spt.optics.twin import FittedTwin
 
 Array = TypeVar("Array", np.ndarray, Tensor)
 
@@ -121,6 +119,18 @@ class Trained:
             InvalidValue: if it was trained without a twin, or the file of the twin is damaged.
         """
         from spt.evaluation.refined import RefinedPredictor
+
+        fitted = self.twin
+        spread = build(self.config.data.twin.jitter).spread()
+        return RefinedPredictor(**vars(predictor), fitted=fitted, spread=spread)
+
+    @cached_property
+    def twin(self) -> "FittedTwin":
+        """The twin that made the training pairs, opened once.
+
+        Raises:
+            InvalidValue: if it is not there, or the file is damaged.
+        """
         from spt.optics.twin import open_twin
 
         if not self.folder.twin.is_file():
@@ -128,8 +138,7 @@ class Trained:
                 f"refine=true needs the twin that made the training pairs, and {self.folder.twin} is not there. Train "
                 "with twin@data.twin=fitted, or set refine=false."
             )
-        spread = build(self.config.data.twin.jitter).spread()
-        return RefinedPredictor(**vars(predictor), fitted=open_twin(self.folder.twin), spread=spread)
+        return open_twin(self.folder.twin)
 
     def _warn(self, speckle: Tensor) -> None:
         if not self.appearance.keys() - self.warned:
@@ -181,7 +190,7 @@ def open_trained(path: Path, device: str = "cpu") -> Trained:
                 f"run={path} is not a run with a trained network: {needed} is not there. Networks that come with spt: "
                 f"{', '.join(bundled_names())}."
             )
-    config = trusted(read_whole(folder.config))
+    config = trusted(read_saved(folder.config))
     model: nn.Module = build(config.model)
     saved = load_weights(model, folder.best)
     if "frame_size" not in saved and "size" not in saved:
@@ -195,26 +204,6 @@ def open_trained(path: Path, device: str = "cpu") -> Trained:
         raise InvalidValue(f"device={device}: {str(error).splitlines()[0]} Choose cpu, cuda or mps.") from error
     head: Head = build(config.head)
     return Trained(config, folder, model, head, preparation, frame, objects, saved.get("appearance", {}))
-
-
-def read_whole(path: Path, needed: Sequence[str] = NEEDED) -> DictConfig:
-    """The configuration of a run, nothing resolved.
-
-    Args:
-        path: the file.
-        needed: dotted names that it must say.
-
-    Raises:
-        InvalidValue: if the file is damaged or a part of it is missing.
-    """
-    try:
-        config = OmegaConf.load(path)
-    except (OmegaConfBaseException, yaml.YAMLError, ValueError, OSError) as error:
-        raise InvalidValue(f"{path} is damaged ({type(error).__name__}). Restore the file.") from error
-    parts = [name for name in needed if OmegaConf.select(config, name, throw_on_resolution_failure=False) is None]
-    if not isinstance(config, DictConfig) or parts:
-        raise InvalidValue(f"{path} is damaged: it does not say {parts[0] if parts else 'anything'}. Restore the file.")
-    return config
 
 
 def _size(saved: Mapping[str, Any], name: str) -> tuple[int, int]:

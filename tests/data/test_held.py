@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from loader_batches import epochs, equal
 from recorded_noise import RecordedNoise
 
 from spt.data.augmentation import PhysicalAugmentation
@@ -15,18 +16,6 @@ from spt.data.preparation.geometry import Geometry
 from spt.errors import InvalidValue
 
 CPU = torch.device("cpu")
-
-
-def epochs(loader, numbers):
-    for epoch in numbers:
-        loader.sampler.set_epoch(epoch)
-        yield from loader
-
-
-def equal(left, right):
-    left, right = list(left), list(right)
-    assert len(left) == len(right) > 0
-    return all(torch.equal(a[name], b[name]) for a, b in zip(left, right, strict=True) for name in a)
 
 
 def module(preparation, workers=0, **settings):

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from loader_batches import epochs, equal
 from PIL import Image
 from torch.utils.data import DistributedSampler
 
@@ -60,18 +61,6 @@ def module(source, workers=0, cache="none"):
     data = SpeckleDataModule(source, PLAIN, 4, workers, seed=3, cache=cache)
     data.setup()
     return data
-
-
-def epochs(loader, numbers):
-    for epoch in numbers:
-        loader.sampler.set_epoch(epoch)
-        yield from loader
-
-
-def equal(left, right):
-    left, right = list(left), list(right)
-    assert len(left) == len(right) > 0
-    return all(torch.equal(a[name], b[name]) for a, b in zip(left, right, strict=True) for name in a)
 
 
 @pytest.mark.parametrize("cache", ["none", "memory", "disk"])

@@ -64,6 +64,12 @@ def test_a_damaged_configuration_is_named(run: RunFolder, content: bytes | str):
         assert (ended.code, "config.yaml" in ended.err) == (2, True), ended
 
 
+def test_a_damaged_run_is_not_continued(run: RunFolder):
+    run.config.write_bytes(b"a: [1\n")
+    ended = command("train.py", f"run={run.path}")
+    assert (ended.code, "config.yaml is damaged" in ended.err) == (2, True), ended
+
+
 def test_a_page_says_that_the_command_is_not_known(run: RunFolder):
     run.overrides.unlink(missing_ok=True)
     assert command("scripts/report.py", str(run.path)).code == 0

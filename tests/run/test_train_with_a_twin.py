@@ -16,7 +16,7 @@ import spt.data.twin.fitting as fitting
 from spt.data.objects import SparseObjects
 from spt.errors import InvalidValue
 from spt.metrics import pcc
-from spt.optics.twin import Stage
+from spt.optics.twin import Stage, open_twin
 from spt.run.continuing import continue_run
 from spt.run.folder import RunFolder
 from spt.run.train import train
@@ -89,6 +89,13 @@ def pcc_of(found: dict, split: str) -> float:
     (table,) = found.values()
     (point,) = [point for point in table["points"] if point["label"] == split]
     return point["network"]["seen"]["pcc"]["mean"]
+
+
+def test_a_twin_that_a_refused_run_left_is_not_used(folder: RunFolder):
+    folder.twin.write_bytes(b"of other data")
+    train(OmegaConf.load(folder.config), folder)
+    assert open_twin(folder.twin).facts["pairs"] == 16
+    assert spt.load(folder.path).twin is not None
 
 
 def test_images_are_not_refined_without_a_twin_or_in_tiles(tiny_run: Path, tmp_path: Path):
