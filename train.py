@@ -12,13 +12,14 @@ from spt.run.command import guarded, say_what_came_out
 from spt.run.continuing import continue_run, for_hydra, named_run
 from spt.run.folder import RunFolder
 from spt.run.quoting import enter
+from spt.run.slurm import is_requeued
 
 
 def train_new(cfg: DictConfig) -> float:
     """Train what the configuration describes; return the monitored value, by which sweeps compare."""
     hydra_config = HydraConfig.get()
     folder = RunFolder(Path(hydra_config.runtime.output_dir))
-    if hydra_config.mode == RunMode.MULTIRUN:
+    if hydra_config.mode == RunMode.MULTIRUN or is_requeued():
         from spt.run.sweep_jobs import train_job
 
         return train_job(cfg, folder)

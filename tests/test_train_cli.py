@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -133,6 +134,35 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def wait_for_an_epoch(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Return once a run is in its second epoch or later."""
+    deadline = time.monotonic() + 180
+    while not (folder / "metrics.csv").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+
+
+def stopped(folder: Path, number: int, settings: list[str], more: dict[str, str] | None = None) -> tuple[int, str]:
+    """Start a run, send it a signal in its second epoch or later; its exit code and what it printed."""
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={folder}"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | (more or {}),
+    ) as process:  # fmt: skip
+        wait_for_an_epoch(folder, process)
+        process.send_signal(number)
+        output = process.communicate(timeout=120)[0]
+    assert not (folder / "metrics.json").exists(), "the run was over before it was stopped: make it longer"
+    return process.returncode, output
+
+
+def assert_same(calm: Path, hurt: Path) -> None:
+    """Two runs have the same weights and scores, bit by bit."""
+    states = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (calm, hurt)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    scores = [json.loads((f / "metrics.json").read_text()) for f in (calm, hurt)]
+    assert scores[0]["val_seen"] == scores[1]["val_seen"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code", "loading"),
@@ -150,29 +180,104 @@ def test_a_killed_run_continues_to_the_same_weights(
 
     The one that is killed may read its files in worker processes; the one that is left alone has all in memory.
     """
-    settings, hurt = [*LONGER, *loading], tmp_path / "hurt"
-    with subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.run.dir={hurt}"],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
-    ) as process:  # fmt: skip
-        deadline = time.monotonic() + 180
-        while not (hurt / "metrics.csv").exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.02)
-        time.sleep(0.3)
-        process.send_signal(number)
-        output = process.communicate(timeout=120)[0]
-    assert process.returncode == code, output
-    assert not (hurt / "metrics.json").exists(), "the run was over before it was killed: make it longer"
+    hurt = tmp_path / "hurt"
+    returned, output = stopped(hurt, number, [*LONGER, *loading])
+    assert returned == code, output
     if number != signal.SIGKILL:
         assert f"continue with: python train.py run={hurt}" in output
         assert "Traceback" not in output
     torch.load(hurt / "checkpoints" / "last.ckpt", weights_only=True)
     again = train_py(f"run={hurt}")
     assert again.returncode == 0, again.stderr
-    states = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (calm, hurt)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    scores = [json.loads((f / "metrics.json").read_text()) for f in (calm, hurt)]
-    assert scores[0]["val_seen"] == scores[1]["val_seen"]
+    assert_same(calm, hurt)
+
+
+@pytest.mark.slow
+def test_a_job_of_slurm_queues_itself_again_and_goes_on(calm: Path, tmp_path: Path):
+    """USR1 in its second epoch or later; then the same command, as SLURM starts it again."""
+    called, hurt = tmp_path / "called", tmp_path / "hurt"
+    (tmp_path / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {called}\n')
+    (tmp_path / "scontrol").chmod(0o755)
+    slurm = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "77", "SLURM_PROCID": "0"}
+    code, output = stopped(hurt, signal.SIGUSR1, LONGER, slurm)
+    assert code == 128 + signal.SIGUSR1, output
+    assert "Job 77 is queued again." in output
+    assert "Traceback" not in output
+    assert called.read_text() == "requeue 77\n"
+    again = train_py(*LONGER, f"hydra.run.dir={hurt}", **slurm, SLURM_RESTART_COUNT="1")
+    assert again.returncode == 0, again.stderr
+    assert "epoch 0:" not in again.stdout
+    assert_same(calm, hurt)
+
+
+@pytest.mark.slow
+def test_a_job_that_submitit_stops_is_queued_again_by_it_and_goes_on(calm: Path, tmp_path: Path):
+    hurt, sweep = tmp_path / "0_seed-0", tmp_path
+    settings = ["-m", *LONGER, "seed=0", "hydra/launcher=submitit_local", "hydra.launcher.timeout_min=20"]
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *settings, f"hydra.sweep.dir={sweep}", "hydra.sweep.subdir=0_seed-0"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ,
+    ) as process:  # fmt: skip
+        wait_for_an_epoch(hurt, process)
+        jobs = subprocess.run(
+            ["pgrep", "-f", f"submitit.core._submit {sweep}"], capture_output=True, text=True, check=True
+        )
+        for job in jobs.stdout.split():
+            os.kill(int(job), signal.SIGUSR2)
+        output = process.communicate(timeout=240)[0]
+    assert process.returncode == 0, output
+    said = "".join(path.read_text() for path in (sweep / ".submitit").rglob("*_log.*"))
+    assert "Requeued job" in said, said
+    assert "PCC val_seen" in output
+    assert_same(calm, hurt)
+
+
+ONE_CONVOLUTION = """_target_: torch.nn.Conv2d
+in_channels: 1
+out_channels: 1
+kernel_size: 5
+padding: 2
+"""
+"""A network without BatchNorm, whose statistics would be those of each process."""
+
+
+@pytest.mark.slow
+def test_two_nodes_train_the_weights_of_one_process(tmp_path: Path):
+    """torchrun on two nodes, both of this machine, with half of the batch each."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "one_convolution.yaml").write_text(ONE_CONVOLUTION)
+    settings = [setting for setting in WIDE if not setting.startswith("data.batch_size")]
+    settings = [
+        f"--config-dir={tmp_path}",
+        *settings,
+        "model=one_convolution",
+        "~callbacks",
+        "~logger",
+        "baseline_pairs=0",
+    ]
+    one, two = tmp_path / "one", tmp_path / "two"
+    alone = train_py(*settings, "data.batch_size=8", f"hydra.run.dir={one}")
+    assert alone.returncode == 0, alone.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ddp = ["trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2", "data.batch_size=4", f"hydra.run.dir={two}"]
+    nodes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", f"--node-rank={rank}", "--nproc-per-node=1",
+             "--master-addr=127.0.0.1", f"--master-port={port}", str(ROOT / "train.py"), *settings, *ddp],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    said = [node.communicate(timeout=240)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], said
+    assert "processes 2" in said[0]
+    states = [torch.load(f / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"] for f in (one, two)]
+    assert states[0].keys() == states[1].keys()
+    for name, weights in states[0].items():
+        torch.testing.assert_close(states[1][name], weights, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from spt.errors import UserError
 from spt.files import check_writable
 from spt.run.folder import RunFolder
+from spt.run.slurm import is_requeued
 
 Result = TypeVar("Result")
 
@@ -135,7 +136,7 @@ class OutputFolder(Callback):
         """Check the folder of a single run."""
         HydraConfig.instance().set_config(config)
         path = Path(config.hydra.run.dir)
-        if RunFolder(path).last.exists() and not _is_later_process():
+        if RunFolder(path).last.exists() and not (_is_later_process() or is_requeued()):
             _leave(
                 f"Error: {path} holds a run already. Continue it with run='{path}', or choose another hydra.run.dir.",
                 2,

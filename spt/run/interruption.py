@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what was finished is kept, and the message says how to go on."""
+"""Ctrl-C, SIGTERM and SIGUSR1: what was finished is kept, and the message says how to go on."""
 
 import signal
 from collections.abc import Iterator
@@ -8,11 +8,17 @@ from types import FrameType
 
 from spt.run.command import Interrupted
 from spt.run.folder import RunFolder
+from spt.run.slurm import requeue
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""SIGUSR1 is what SLURM's ``--signal`` is set to: it comes before the time of a job is over."""
 
 
 @contextmanager
 def interruptible(folder: RunFolder) -> Iterator[None]:
-    """End the block by :class:`Interrupted` on Ctrl-C and SIGTERM.
+    """End the block by :class:`Interrupted` on Ctrl-C, SIGTERM and SIGUSR1; after SIGUSR1 a SLURM job is queued again.
+
+    A signal for which somebody set a handler before (a launcher that queues its jobs itself) is left to it.
 
     Raises:
         Interrupted: naming the checkpoint that is kept, and the command that continues.
@@ -23,25 +29,34 @@ def interruptible(folder: RunFolder) -> Iterator[None]:
         received.append(number)
         raise KeyboardInterrupt
 
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread: the launcher that started it takes care of signals
-        before = None
+    ours = []
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_DFL:
+            try:
+                signal.signal(number, interrupt)
+            except ValueError:  # not in the main thread: the launcher that started it takes care of signals
+                break
+            ours.append(number)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit):
-        code = 128 + (received[0] if received else signal.SIGINT)
-        raise Interrupted(_message(folder), code) from None
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise  # a launcher's own; Lightning turns every KeyboardInterrupt into a SystemExit
+        number = received[0] if received else signal.SIGINT
+        queued = requeue() if number == signal.SIGUSR1 else None
+        raise Interrupted(_message(folder, queued), 128 + number) from None
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def _message(folder: RunFolder) -> str:
+def _message(folder: RunFolder, queued: str | None) -> str:
     if not folder.last.exists():
-        return "Interrupted before training began; there is nothing to continue."
-    again = f"python train.py run={_shown(folder.path)}"
-    return f"Interrupted. {folder.last} holds the last finished epoch; continue with: {again}"
+        kept = "Interrupted before training began; there is nothing to continue."
+    else:
+        again = f"python train.py run={_shown(folder.path)}"
+        kept = f"Interrupted. {folder.last} holds the last finished epoch; continue with: {again}"
+    return f"{kept}\n{queued}" if queued else kept
 
 
 def _shown(path: Path) -> Path:

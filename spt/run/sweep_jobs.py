@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def train_job(config: DictConfig, folder: RunFolder, callbacks: Sequence[Callback] = ()) -> float:
-    """Train one job; in the folder of an earlier sweep, do what is left of it.
+    """Train one job; in the folder of an earlier start of it, do what is left.
 
     Args:
         config: of the job.
