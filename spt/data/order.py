@@ -1,5 +1,6 @@
 """The order of training pairs: it follows from (seed, epoch) alone."""
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,6 +44,23 @@ class Handed(Dataset[Sample | UserError]):
             return error
 
 
+def give_memory_back(worker: int) -> None:
+    """Let this worker process give large arrays back to the system as soon as they are not needed.
+
+    By default, glibc keeps them for later ones. They rarely fit: after 300 batches of 512 px, a worker held 400 MB.
+
+    Args:
+        worker: its number.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_MMAP_THRESHOLD, 2**20)
+
+
+M_MMAP_THRESHOLD = -3
+"""Name of an option in glibc's malloc.h: from so many bytes on, an array has pages of its own."""
+
+
 class LateLoader(DataLoader[Sample]):
     """A loader that asks for its first pairs when the first batch is needed, not when the iterator is made.
 
@@ -55,7 +73,8 @@ class LateLoader(DataLoader[Sample]):
 
     def __init__(self, dataset: Dataset[Sample], **settings: Any) -> None:
         handed: Any = Handed(dataset) if settings.get("num_workers") else dataset
-        super().__init__(handed, collate_fn=whole, **settings)
+        start = give_memory_back if settings.get("num_workers") else None
+        super().__init__(handed, collate_fn=whole, worker_init_fn=start, **settings)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]  # what a for loop needs
         for batch in super().__iter__():
