@@ -199,6 +199,18 @@ def test_every_trainer_composes_with_a_precision_of_this_machine(name: str):
     assert cfg.trainer._target_ == "lightning.Trainer"
 
 
+@pytest.mark.parametrize(
+    ("bf16", "capability", "precision"),
+    [(True, (8, 0), "bf16-mixed"), (False, (7, 0), "16-mixed"), (False, (6, 1), "32-true")],
+)
+def test_the_precision_of_a_gpu(monkeypatch: pytest.MonkeyPatch, bf16: bool, capability: tuple, precision: str):
+    """An H100, a V100 and a GTX 1080."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert composed("trainer=gpu").trainer.precision == precision
+
+
 @pytest.mark.parametrize("name", options("experiment"))
 def test_every_experiment_builds_and_says_what_to_expect(name: str):
     cfg = composed(f"experiment={name}")

@@ -340,6 +340,7 @@ def test_unknown_option_is_hydras_own_error():
             ["trainer.precision=64-true"],
             "64-true is not supported. Use 32-true, bf16-mixed, 16-mixed.",
         ),
+        (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true"),
         (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
         (["trainer.max_epochs=-1", "+trainer.max_time=00:00:00:04"], "gives the learning rate's schedule no end"),
         (["+trainer.check_val_every_n_epoch=5"], "check_val_every_n_epoch=5 never validates in trainer.max_epochs=2"),

@@ -42,9 +42,9 @@ def interruptible(folder: RunFolder) -> Iterator[None]:
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise  # a launcher's own; Lightning turns every KeyboardInterrupt into a SystemExit
-        number = received[0] if received else signal.SIGINT
-        queued = requeue() if number == signal.SIGUSR1 else None
-        raise Interrupted(_message(folder, queued), 128 + number) from None
+        stopped_by = received[0] if received else signal.SIGINT
+        queued = requeue() if stopped_by == signal.SIGUSR1 else None
+        raise Interrupted(_message(folder, queued), 128 + stopped_by) from None
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)

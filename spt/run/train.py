@@ -105,7 +105,8 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False, callbacks:
     check_choice(config.leaks)
     parts = build_parts(config, new)
     trainer = build_trainer(config, folder, parts.data.input_shape, callbacks)
-    check_trainer(trainer, sweep=HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN)
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    check_trainer(trainer, str(config.trainer.precision), sweep)
     return Prepared(config, folder, parts, trainer, began)
 
 

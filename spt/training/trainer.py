@@ -61,17 +61,20 @@ def trainer_arguments(
     }
 
 
-def check_trainer(trainer: Trainer, sweep: bool) -> None:
+def check_trainer(trainer: Trainer, precision: str, sweep: bool) -> None:
     """Refuse what cannot end well, before data are made.
 
     Args:
         trainer: as configured.
+        precision: as configured: on a CPU, Lightning takes another one than 16-mixed.
         sweep: whether this is one job of several (``-m``).
     Raises:
         InvalidValue: naming the setting.
     """
     if str(trainer.precision) not in PRECISIONS:
         raise InvalidValue(f"trainer.precision={trainer.precision} is not supported. Use {', '.join(PRECISIONS)}.")
+    if precision == "16-mixed" and trainer.precision != precision:
+        raise InvalidValue("trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true on this CPU.")
     epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
     if epochs == 0:
         raise InvalidValue("trainer.max_epochs=0 trains nothing. Use 1 or more.")
@@ -119,6 +122,8 @@ def quiet_lightning() -> None:
         logger.setLevel(logging.WARNING)
     # Raised inside Lightning on torch >= 2.12; nothing a user of spt can change.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+    # Mixed precision leaves out its first steps, until the loss is scaled well.
+    warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step.*")
     # Data in memory need no workers, and a continued run writes into its own checkpoint folder on purpose.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")

@@ -11,6 +11,7 @@ import torch
 from conftest import TINY, composed
 from lab_set import write_lab_set
 from lightning import Trainer
+from lightning.pytorch.plugins.precision import MixedPrecision
 from omegaconf import DictConfig, OmegaConf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
@@ -24,7 +25,7 @@ from spt.run.building import build
 from spt.run.command import Interrupted
 from spt.run.export import Reconstruction, export
 from spt.run.folder import RunFolder
-from spt.run.train import prepare, prepare_model, resume, train
+from spt.run.train import Prepared, connect, load_data, prepare, prepare_model, resume, train
 from spt.run.trained import open_trained
 from spt.training.module import SpeckleModule
 from spt.training.seeding import seed_everything
@@ -391,14 +392,53 @@ def test_a_monitor_can_be_a_loss(tmp_path: Path):
     assert train(cfg, folder) > 0
 
 
+def in_half_precision(config: DictConfig, folder: RunFolder, resumed: bool) -> tuple[torch.amp.GradScaler, Prepared]:
+    """Train in fp16 with loss scaling, on the CPU, where Lightning does not; the first scale is too large."""
+    prepared = prepare(config, folder, new=not resumed)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**30)
+    prepared.trainer.strategy.precision_plugin = MixedPrecision("16-mixed", "cpu", scaler)
+    module = connect(prepared, load_data(prepared))
+    again = str(folder.last) if resumed else None
+    prepared.trainer.fit(module, datamodule=prepared.parts.data, ckpt_path=again, weights_only=True)
+    return scaler, prepared
+
+
+@pytest.mark.slow
+def test_trains_in_fp16_with_a_loss_scale_and_goes_on_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Steps whose scaled gradients overflow are left out, and the scale is halved until they do not."""
+    cfg, folder = start(tmp_path / "straight", "data.source.train=64", "loss=dice")
+    scaler, prepared = in_half_precision(cfg, folder, resumed=False)
+    assert 1 < scaler.get_scale() < 2.0**30
+    steps = [int(state["step"]) for state in prepared.trainer.optimizers[0].state.values()]
+    assert 0 < min(steps) < 24, "some of the 24 steps are left out"
+    losses = [float(row["train/loss"]) for row in csv.DictReader(folder.history.open())]
+    assert losses[-1] < losses[0]
+    assert all(tensor.isfinite().all() for tensor in weights(folder).values())
+    hurt, step = RunFolder(tmp_path / "hurt"), SpeckleModule.training_step
+
+    def pulled_plug(self: SpeckleModule, batch: object, batch_idx: int) -> torch.Tensor:
+        if self.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpeckleModule, "training_step", pulled_plug)
+        with pytest.raises(SystemExit):  # as Lightning ends it
+            in_half_precision(cfg, hurt, resumed=False)
+    again, _ = in_half_precision(cfg, hurt, resumed=True)
+    assert again.get_scale() == scaler.get_scale()
+    assert all(torch.equal(tensor, weights(hurt)[name]) for name, tensor in weights(folder).items())
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_trains_on_a_gpu_in_bf16(tmp_path: Path):
-    cfg, folder = start(tmp_path, "trainer.accelerator=gpu", "trainer.precision=bf16-mixed", "deterministic=false")
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_trains_on_a_gpu_in_16_bits(tmp_path: Path, precision: str):
+    cfg, folder = start(tmp_path, "trainer.accelerator=gpu", f"trainer.precision={precision}", "deterministic=false")
     train(cfg, folder)
     ran = json.loads(folder.metrics.read_text())["run"]
     assert ran["device"] == f"1 x {torch.cuda.get_device_name()}"
-    assert ran["precision"] == "bf16-mixed"
+    assert ran["precision"] == precision
 
 
 @pytest.mark.parametrize("kind", ["spectra", "autocorrelation"])
