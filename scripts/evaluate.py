@@ -24,7 +24,7 @@ def evaluate(cfg: DictConfig, changes: list[str]) -> None:
 
     name = str(HydraConfig.get().runtime.choices.get("data")) if cfg.data else None
     values = OmegaConf.to_object(cfg["values"]) if OmegaConf.is_config(cfg["values"]) else cfg["values"]
-    simple = (cfg.images, values, cfg.baseline_pairs, cfg.phase_retrieval, cfg.refine)
+    simple = (cfg.images, values, cfg.baseline_pairs, cfg.phase_retrieval, cfg.refine, cfg.orientations)
     request = Request(cfg.run, cfg.protocol, *simple, cfg.out, cfg.device, cfg.data, name, changes)
     for done in evaluate_run(request):
         done.show()

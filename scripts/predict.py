@@ -20,7 +20,7 @@ def predict(cfg: DictConfig) -> int:
     from spt.run.predict import Request, predict_files
 
     files = FileSettings(axes=cfg.axes, colour=cfg.colour, prefix="")
-    settings = (cfg.format, cfg.average, cfg.batch_size, cfg.device, cfg.tile, cfg.refine)
+    settings = (cfg.format, cfg.average, cfg.batch_size, cfg.device, cfg.tile, cfg.refine, cfg.orientations)
     request = Request(cfg.run, cfg.input, cfg.out, *settings, files)
     done = predict_files(request)
     for line in done.unusual:

@@ -64,6 +64,7 @@ class Request:
         baseline_pairs: training pairs that the baselines use at most; 0 leaves the baselines out.
         phase_retrieval: whether speckle correlation is a baseline where the optics are shift-invariant.
         refine: whether the images are refined through the twin that made the training pairs.
+        orientations: the image is the mean over 1, 4 or 8 flipped and turned copies of the frame.
         out: folder of the results; None for ``evaluation`` in the run folder.
         device: where the network works.
         data: configuration of another data set; None for the run's own.
@@ -80,6 +81,7 @@ class Request:
     baseline_pairs: int = 6000
     phase_retrieval: bool = True
     refine: bool = False
+    orientations: int = 1
     out: str | None = None
     device: str = "cpu"
     data: DictConfig | None = None
@@ -95,6 +97,8 @@ class Request:
             raise InvalidValue(
                 f"images must be 2 or more and baseline_pairs 0 or more, got {self.images} and {self.baseline_pairs}."
             )
+        if self.refine and self.orientations != 1:
+            raise InvalidValue("refine=true takes frames as they are. Set orientations=1.")
         if self.values is not None:
             _check_values(self.values)
             if self.protocol not in ("unseen_distance", "unseen_grit", "noise"):
@@ -108,8 +112,12 @@ class Request:
     def folder(self, run: Path, protocol: str) -> Path:
         """Where the results of a protocol are written."""
         data = f"_{self.data_name or 'data'}" if self.data is not None else "_changed" if self.changes else ""
-        refined = "_refined" if self.refine else ""
-        return (Path(self.out).expanduser() if self.out else RunFolder(run).evaluation) / f"{protocol}{data}{refined}"
+        return (Path(self.out).expanduser() if self.out else RunFolder(run).evaluation) / f"{protocol}{data}{self.way}"
+
+    @property
+    def way(self) -> str:
+        """What names the results where the images are not the network's own."""
+        return "_refined" if self.refine else f"_{self.orientations}_orientations" if self.orientations > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -287,7 +295,9 @@ def _check_same(net: Trained, splits: Mapping[str, Pairs | None]) -> None:
 
 def _scoring(net: Trained, data: Data, request: Request) -> Scoring:
     name, shown = type(net.model).__name__, get_console().is_terminal
-    predictor = _predictor(net, request.device)
+    predictor = net.oriented(_predictor(net, request.device), request.orientations)
+    if request.orientations > 1:
+        name = f"{name}, {request.orientations} orientations"
     if request.refine:
         name, predictor = f"{name}, refined", net.refined(predictor)
 
@@ -334,7 +344,7 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
         drawn |= _pictures(each, out)
     write_event_file(out, OWN, {f"{name}/{tag}": path for tag, path in drawn.items()}, {f"{name}/report": text})
     if request.own and net.folder.metrics.is_file() and not is_bundled(net.folder.path):
-        add_protocol(net.folder.metrics, f"{name}_refined" if request.refine else name, content)
+        add_protocol(net.folder.metrics, f"{name}{request.way}", content)
     faults = [fault for each in scored for fault in each.faults]
     if faults:
         raise InvalidValue("\n".join([*faults, f"Their scores are null in {out / 'evaluation.json'}."]))

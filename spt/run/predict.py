@@ -39,6 +39,7 @@ class Request:
             data are the same everywhere; ``anyway`` also where the data do not say so.
         refine: whether the images are refined through the twin that made the training pairs. The frames of a file are
             taken to be behind one diffuser.
+        orientations: the image is the mean over 1, 4 or 8 flipped and turned copies of the frame.
         files: how files are read, where they alone do not say.
     Raises:
         InvalidValue: if a name is missing or a number is out of range.
@@ -53,6 +54,7 @@ class Request:
     device: str = "cpu"
     tile: str = "none"
     refine: bool = False
+    orientations: int = 1
     files: FileSettings = field(default_factory=FileSettings)
 
     def __post_init__(self) -> None:
@@ -67,6 +69,8 @@ class Request:
             raise InvalidValue(f"tile must be one of {', '.join(TILES)}, got {self.tile!r}.")
         if self.refine and self.tile != "none":
             raise InvalidValue("refine=true takes whole frames. Set tile=none.")
+        if self.refine and self.orientations != 1:
+            raise InvalidValue("refine=true takes frames as they are. Set orientations=1.")
         for name in ("average", "batch_size"):
             if getattr(self, name) < 1:
                 raise InvalidValue(f"{name} must be at least 1, got {getattr(self, name)}.")
@@ -130,6 +134,7 @@ def predict_files(request: Request) -> Done:
         UserError: if there is no such run, device or input, or the output folder is not empty. Nothing is written then.
     """
     net = open_trained(Path(str(request.run)), request.device)
+    net.oriented(net.predictor(), request.orientations)
     if request.refine:
         net.refined(net.predictor(request.batch_size))
     inputs, out, done = find_inputs(str(request.input), request.files), Path(str(request.out)).expanduser(), Done()
@@ -223,12 +228,14 @@ def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tenso
     Raises:
         InvalidValue: if tiles are asked for and network or data are not the same everywhere in the frame.
     """
-    network = partial(net.refine if request.refine else net.reconstruct, batch_size=request.batch_size)
+    network = partial(net.reconstruct, batch_size=request.batch_size, orientations=request.orientations)
+    if request.refine:
+        network = partial(net.refine, batch_size=request.batch_size)
     if request.tile == "none" or frames.shape[1:] == net.frame_size:
         return network
     if not net.frame_size == net.object_size == net.preparation.input_size(net.frame_size, net.object_size):
         raise InvalidValue("tiles need images with the size of the frames, and this run cuts or scales one of them.")
-    if request.tile == "auto" and not _new_diffusers(net):
+    if request.tile == "auto" and not net.new_diffusers:
         raise InvalidValue(
             "the run's data do not say that every pair had a diffuser of its own (train_diffusers=null). Behind the "
             "diffusers of the training, a network has learned what each place of the frame shows, and a larger frame "
@@ -236,8 +243,3 @@ def _image_of(net: Trained, frames: Frames, request: Request) -> Callable[[Tenso
         )
     tiling = find_tiling(network, frames[0], net.frame_size)
     return partial(tiled, network, tiling=tiling, batch_size=request.batch_size)
-
-
-def _new_diffusers(net: Trained) -> bool:
-    source = net.config.data.source
-    return "train_diffusers" in source and source.train_diffusers is None

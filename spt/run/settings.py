@@ -92,6 +92,7 @@ class PredictConfig:
     device: str = MISSING
     tile: str = MISSING
     refine: bool = MISSING
+    orientations: int = MISSING
     colour: Any = MISSING
     axes: str | None = MISSING
 
@@ -107,6 +108,7 @@ class EvaluateConfig:
     baseline_pairs: int = MISSING
     phase_retrieval: bool = MISSING
     refine: bool = MISSING
+    orientations: int = MISSING
     out: str | None = MISSING
     device: str = MISSING
     seed: int = MISSING

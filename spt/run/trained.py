@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from spt.data.appearance import Ranges, appearance, outside, sentence
-from spt.data.preparation import Preparation
+from spt.data.preparation import Amplitude, Preparation
 from spt.errors import InvalidType, InvalidValue, MissingFile
 from spt.evaluation.predict import Predictor
 from spt.heads import Head
@@ -63,7 +63,7 @@ class Trained:
         chain = self.preparation.describe(self.frame_size, self.object_size)
         return f"{type(self.model).__name__} of {self.folder.path}, frames of {height}x{width} px ({chain})"
 
-    def __call__(self, frames: Array, batch_size: int = 16) -> Array:
+    def __call__(self, frames: Array, batch_size: int = 16, orientations: int = 1) -> Array:
         """Reconstruct the objects behind recorded speckles.
 
         Frames that do not look like those of the training get a Python warning, once for each reason.
@@ -71,22 +71,23 @@ class Trained:
         Args:
             frames: (h, w), (n, h, w) or (n, 1, h, w), as the camera gives them, of any real type.
             batch_size: frames that pass the network together.
+            orientations: the image is the mean over 1, 4 or 8 flipped and turned copies of the frame.
         Returns:
             Images in [0, 1], float32, with the axes of ``frames``, as an array of the same library.
         Raises:
             InvalidType: if the frames are no real numbers.
             InvalidValue: if they have another size than the training frames, or hold values that no camera records.
         """
-        images = self.reconstruct(frames, batch_size)
+        images = self.reconstruct(frames, batch_size, orientations)
         self._warn(_tensor(frames).reshape(-1, *self.frame_size))
         return images
 
-    def reconstruct(self, frames: Array, batch_size: int = 16) -> Array:
+    def reconstruct(self, frames: Array, batch_size: int = 16, orientations: int = 1) -> Array:
         """As a call, without a warning: for commands that look at the frames of all files themselves."""
         if batch_size < 1:
             raise InvalidValue(f"batch_size must be at least 1, got {batch_size}.")
         speckle = self._checked(_tensor(frames))
-        predict = self.predictor(batch_size)
+        predict = self.oriented(self.predictor(batch_size), orientations)
         images = torch.cat([predict(part)[1] for part in speckle.split(batch_size)])
         if not images.isfinite().all():
             bad = (~images.isfinite().flatten(1).all(1)).nonzero().flatten().tolist()
@@ -97,6 +98,32 @@ class Trained:
     def predictor(self, batch_size: int = 16) -> Predictor:
         """From stored frames to images, in the precision of the weights."""
         return Predictor(self.model, self.head, self.preparation, batch_size, object_size=self.object_size)
+
+    def oriented(self, predictor: Predictor, orientations: int) -> Predictor:
+        """The same network, whose image is the mean over flipped and turned copies of the frame.
+
+        Raises:
+            InvalidValue: if a copy is no frame that the training could have had.
+        """
+        if orientations not in (1, 4, 8):
+            raise InvalidValue(f"orientations must be 1, 4 or 8, got {orientations}.")
+        if orientations == 1:
+            return predictor
+        if not isinstance(self.preparation, Amplitude) or not self.new_diffusers:
+            raise InvalidValue(
+                f"orientations={orientations} needs a network that sees the frames themselves, and a run whose data "
+                "say that every pair had a diffuser of its own (train_diffusers=null): only then a flipped frame is as "
+                "likely as any other. Set orientations=1."
+            )
+        if orientations == 8 and len({*self.frame_size}) + len({*self.object_size}) > 2:
+            raise InvalidValue("orientations=8 transposes the frames, which are not square here. Set orientations=4.")
+        return replace(predictor, orientations=orientations)
+
+    @property
+    def new_diffusers(self) -> bool:
+        """Whether the data of the run say that every training pair had a diffuser of its own."""
+        source = self.config.data.source
+        return "train_diffusers" in source and source.train_diffusers is None
 
     def refine(self, frames: Array, batch_size: int = 16) -> Array:
         """As :meth:`reconstruct`, then gradient steps through the twin of the set-up, some 0.3 s an image.

@@ -19,7 +19,7 @@ from spt.data.hdf5 import FORMAT, VERSION
 PAIRS, SIDE = 230_000, 512
 NETWORK = "{_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 5, padding: 2}"
 SETTINGS = ["data=hdf5", "model=one_convolution", "data.batch_size=8", "trainer=cpu", "trainer.precision=32-true"]
-SETTINGS += ["trainer.max_epochs=3", "+trainer.limit_train_batches=60", "baseline_pairs=256", "leaks=off"]
+SETTINGS += ["trainer.max_epochs=3", "+trainer.limit_train_batches=60", "baseline_pairs=32", "leaks=off"]
 
 
 @pytest.fixture(scope="module")

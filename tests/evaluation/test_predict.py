@@ -4,7 +4,7 @@ from torch import nn
 
 from spt.data.pairs import Pairs
 from spt.data.preparation import Amplitude
-from spt.evaluation.predict import Predictor
+from spt.evaluation.predict import Predictor, turned, turned_back
 from spt.heads import BinaryHead
 
 PLAIN = Amplitude("none", scale="none")
@@ -78,3 +78,23 @@ def test_the_device_of_the_network_is_used_and_the_result_comes_back(pairs):
     logits, images = Predictor(network, BinaryHead(), PLAIN)(pairs.speckle)
     assert network.seen[0].device.type == "cuda"
     assert logits.device.type == images.device.type == "cpu"
+
+
+def test_eight_orientations_are_different_and_can_be_undone():
+    image = torch.arange(12.0).view(1, 3, 4)
+    seen = [turned(image, k) for k in range(8)]
+    assert len({(tuple(each.shape), tuple(each.flatten().tolist())) for each in seen}) == 8
+    assert all(torch.equal(turned_back(each, k), image) for k, each in enumerate(seen))
+
+
+@pytest.mark.parametrize("orientations", [4, 8])
+def test_the_mean_over_orientations_turns_with_the_frame(orientations):
+    """Whatever the network does to it; one orientation does not."""
+    network, frames = nn.Conv2d(1, 1, 3, padding=1), torch.rand(3, 6, 6)
+    one, mean = (Predictor(network, BinaryHead(), PLAIN, orientations=count) for count in (1, orientations))
+    for k in range(1, orientations):
+        for side in (0, 1):
+            torch.testing.assert_close(mean(turned(frames, k))[side], turned(mean(frames)[side], k))
+            assert not torch.allclose(one(turned(frames, k))[side], turned(one(frames)[side], k), atol=1e-3)
+    expected = torch.stack([turned_back(one(turned(frames, k))[1], k) for k in range(orientations)]).mean(0)
+    torch.testing.assert_close(mean(frames)[1], expected)

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from spt.errors import InvalidValue
 from spt.models import deep_speckle
+from spt.training.schedules import parameter_groups
 
 NAMES = sorted(path.stem for path in (ROOT / "configs" / "model").glob("*.yaml"))
 NETWORKS = [*NAMES, "spt_unet model.sampling=plain"]
@@ -171,6 +172,22 @@ def stays_near_and_trains(name: str, dtype: torch.dtype, tolerance: float) -> No
         logits = model(x)
     logits.float().square().mean().backward()
     finite_gradients(model)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_optimizer_moves_every_parameter(name: str, optimizer: str):
+    """And to numbers: three steps at the default learning rate, with the network's own groups."""
+    model, cfg = network(name).train(), composed(f"optimizer={optimizer}").optimizer
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    chosen = instantiate(cfg)(parameter_groups(model))
+    for seed in range(3):
+        chosen.zero_grad()
+        model(speckle(seed=seed)).square().mean().backward()
+        chosen.step()
+    for key, value in model.named_parameters():
+        assert value.isfinite().all(), key
+        assert value.grad.abs().max() < 1e-6 or not torch.equal(value, before[key]), key
 
 
 @pytest.mark.slow

@@ -1,17 +1,22 @@
 """A trained network in Python: any frames that a camera gives, without data set and without Lightning."""
 
+import json
+import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import command
 from omegaconf import OmegaConf
 
 import spt
+from spt.errors import InvalidValue
 from spt.evaluation.predict import Predictor
 from spt.run.building import build
 from spt.run.folder import RunFolder
@@ -176,3 +181,47 @@ def test_reconstruct_gives_no_warning(folder: RunFolder, known: torch.Tensor):
         images = net.reconstruct(40 * known.float())
     with pytest.warns(UserWarning, match="mean grey level"):
         assert torch.equal(net(40 * known.float()), images)
+
+
+@pytest.fixture
+def copied(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy of the small run, to write into."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "run"))
+
+
+def test_orientations_in_every_command(copied: Path, tmp_path: Path, frames: np.ndarray):
+    net = spt.load(copied)
+    images = net(frames, orientations=8)
+    assert np.allclose(net(frames[:, ::-1].copy(), orientations=8), images[:, ::-1], atol=1e-5)
+    assert not np.allclose(net(frames[:, ::-1].copy()), net(frames)[:, ::-1], atol=1e-4)
+    np.save(tmp_path / "x.npy", frames)
+    asked = [f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'images'}", "format=npy", "orientations=8"]
+    ended = command("scripts/predict.py", f"run={copied}", *asked)
+    assert ended.code == 0, ended.err
+    assert np.allclose(np.load(next((tmp_path / "images").glob("*.npy"))), images, atol=1e-6)
+    ended = command("scripts/evaluate.py", f"run={copied}", "orientations=4", "baseline_pairs=0")
+    assert ended.code == 0, ended.err
+    assert "SpTUNet, 4 orientations" in ended.out
+    assert (copied / "evaluation" / "splits_4_orientations" / "evaluation.json").is_file()
+    assert "splits_4_orientations" in json.loads((copied / "metrics.json").read_text())["protocols"]
+
+
+def test_orientations_that_the_training_could_not_have_had(copied: Path, tmp_path: Path, frames: np.ndarray):
+    net, config = spt.load(copied), RunFolder(copied).config
+    with pytest.raises(InvalidValue, match="orientations must be 1, 4 or 8, got 2"):
+        net(frames, orientations=2)
+    with pytest.raises(InvalidValue, match="orientations=8 transposes the frames, which are not square"):
+        replace(net, frame_size=(32, 40)).oriented(net.predictor(), 8)
+    config.write_text(config.read_text().replace("train_diffusers: null", "train_diffusers: 3"))
+    np.save(tmp_path / "x.npy", frames)
+    asked = [f"run={copied}", "orientations=8"]
+    for ended in (
+        command("scripts/predict.py", *asked, f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'images'}"),
+        command("scripts/evaluate.py", *asked),
+    ):
+        assert ended.code == 2
+        assert "orientations=8 needs a network that sees the frames themselves" in ended.err
+    assert not (tmp_path / "images").exists()
+    assert not (copied / "evaluation").exists()
+    ended = command("scripts/evaluate.py", *asked, "refine=true")
+    assert "refine=true takes frames as they are. Set orientations=1." in ended.err

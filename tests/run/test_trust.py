@@ -46,7 +46,7 @@ def test_what_is_returned_has_nothing_left_to_resolve():
 
 
 def test_every_class_of_configs_is_on_the_list():
-    assert {"spt.models.SpTUNet", "spt.losses.DiceLoss", "torch.optim.AdamW", "lightning.Trainer"} <= own_targets()
+    assert {"spt.models.SpTUNet", "spt.losses.DiceLoss", "timm.optim.Muon", "lightning.Trainer"} <= own_targets()
 
 
 @pytest.mark.parametrize("trust", ["fractions.Fraction", "mylab, fractions"])
