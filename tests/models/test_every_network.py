@@ -201,6 +201,17 @@ def test_compiled_equals_eager(name):
         torch.testing.assert_close(compiled(x), model(x), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("own_checks")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_training_pass_is_one_graph(name):
+    """Forward and backward, in training mode, where BatchNorm and dropout change something."""
+    torch._dynamo.reset()
+    model = network(name).train()
+    torch.compile(model, backend="eager", fullgraph=True)(speckle()).sum().backward()
+    finite_gradients(model)
+
+
 class Operations(TorchDispatchMode):
     """Remembers the name of every operation."""
 

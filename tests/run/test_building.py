@@ -28,7 +28,7 @@ from spt.run.building import build
 def test_a_value_of_another_type_is_refused_by_its_place(override: str, message: str):
     group = override.split(".", maxsplit=1)[0]
     with pytest.raises(InvalidType, match=message):
-        build(composed(override)[group])
+        build(composed("optimizer=adamw", override)[group])
 
 
 def test_a_whole_number_serves_where_a_float_is_asked_for():

@@ -20,7 +20,7 @@ from spt.training.module import SpeckleModule
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    """A run of two epochs with AdamW; its folder has the name of a sweep's of version 0.2."""
+    """A run of two epochs; its folder has the name of a sweep's of version 0.2."""
     folder = RunFolder(tmp_path_factory.mktemp("runs") / "0_loss=focal,seed=1")
     config = composed(*TINY, "loss=focal", "seed=7", "deterministic=true", "~logger", "~callbacks")
     train(config, folder)
@@ -248,7 +248,7 @@ def test_a_longer_schedule_goes_on_where_it_would_be(copy: RunFolder, monkeypatc
     """Two of four epochs are behind it: of 12 steps with 1 of warm-up, 6."""
     import math
 
-    expected = [1e-3 * (1 + math.cos(math.pi * (k - 1) / 11)) / 2 for k in range(6, 12)]
+    expected = [1e-2 * (1 + math.cos(math.pi * (k - 1) / 11)) / 2 for k in range(6, 12)]
     assert rates(copy, monkeypatch, "trainer.max_epochs=4") == pytest.approx(expected)
 
 
