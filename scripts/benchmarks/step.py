@@ -34,7 +34,7 @@ PARTS = {
     "forward": ("spt.forward",),
     "loss": ("spt.loss",),
     "backward": (".backward",),
-    "optimizer": ("optimizer_step", "optimizer_zero_grad", "gradient_clipping"),
+    "optimizer": (".optimizer_step", ".optimizer_zero_grad", ".configure_gradient_clipping"),
     "callbacks": ("[Callback]",),
 }
 """Each part, and what the names of Lightning's actions contain. What is left is Lightning itself and its logging."""
