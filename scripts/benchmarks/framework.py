@@ -94,7 +94,14 @@ def ready(folder: Path, steps: int, overrides: Sequence[str]) -> Prepared:
 
     fixed = [
         *(f"data.source.train={BATCH * steps}", "data.source.validation=16", f"data.batch_size={BATCH}"),
-        *("loss=dice", "trainer=cpu", "trainer.max_epochs=1", "+trainer.limit_val_batches=0", f"cache={folder}"),
+        *(
+            "loss=dice",
+            "optimizer=adamw",
+            "trainer=cpu",
+            "trainer.max_epochs=1",
+            "+trainer.limit_val_batches=0",
+            f"cache={folder}",
+        ),
     ]
     with initialize_config_dir(str(ROOT / "configs"), version_base="1.3"):
         config = compose("train", [*fixed, *overrides])
