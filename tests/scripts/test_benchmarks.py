@@ -414,7 +414,7 @@ def test_the_clock_of_a_step_leaves_the_warm_up_out(monkeypatch: pytest.MonkeyPa
         ("step.py --models spt_unet --sizes 32 --batches 2 --repeats 2 --device cpu --peak 1", "| spt_unet | 32 | 2 |"),
         (
             "step.py --models spt_unet --sizes 32 --batches 2 --repeats 1 --device cpu --operators",
-            "| native_batch_norm",
+            "| spt_unet | 32 | 2 | ",
         ),
         ("leaks.py --sizes 32 --pairs 50 --evaluated 10 --repeats 1 --device cpu", "| 50 + 20 | 32 |"),
     ],
