@@ -162,7 +162,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         module.loss = Watched(module.loss, parts, "spt.loss")
         with torch.profiler.profile() if case["operators"] else nullcontext() as profile:
             prepared.trainer.fit(module, datamodule=prepared.parts.data)
-    found = parts.steps[WARM_UP:]
+    found = [{**step, "rest": step["whole step"] - sum(step[part] for part in PARTS)} for step in parts.steps[WARM_UP:]]
     times = {part: 1e3 * median(step[part] for step in found) for part in found[0]}
     spread = [1e3 * step["whole step"] for step in found]
     row = {"name": case["name"], "size": size, "batch": batch, "times": times, "spread": (min(spread), max(spread))}
@@ -192,7 +192,7 @@ def table(rows: list[dict[str, Any]], peak: float | None) -> Iterator[list[str]]
         yield [
             *(row["name"], str(row["size"]), str(row["batch"])),
             *(f"{times[part]:.2f}" for part in PARTS),
-            f"{whole - sum(times[part] for part in PARTS):.2f}",
+            f"{times['rest']:.2f}",
             *(f"{whole:.1f} ({least:.1f}..{most:.1f})", f"{1e3 * row['batch'] / whole:.1f}"),
             *([f"{row['flops'] / whole / 1e9 / peak:.1%}"] if peak else []),
         ]

@@ -374,8 +374,8 @@ def test_the_time_of_a_part_is_without_the_parts_inside_it(monkeypatch: pytest.M
     assert parts.steps[1] == zero | {"forward": 2, "backward": 4, "optimizer": 1, "callbacks": 8, "whole step": 31}
 
 
-def test_the_table_of_a_step_says_what_is_left():
-    times = dict.fromkeys(step.PARTS, 10.0) | {"whole step": 80.0}
+def test_the_table_of_a_step_and_its_share_of_the_peak():
+    times = dict.fromkeys(step.PARTS, 10.0) | {"whole step": 80.0, "rest": 10.0}
     row = {"name": "a", "size": 64, "batch": 16, "times": times, "spread": (79.0, 90.0), "flops": 4e10}
     _, line = step.table([row], peak=2.0)
     assert line[-4:] == ["10.00", "80.0 (79.0..90.0)", "200.0", "25.0%"]
