@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
@@ -119,6 +120,22 @@ def train_py(*arguments: str, cwd: Path = ROOT, timeout: float = 240, **env: str
         timeout=timeout,
         check=False,
     )
+
+
+def wait_for_an_epoch(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Return once a run is in its second epoch or later."""
+    deadline = time.monotonic() + 180
+    while not (folder / "metrics.csv").exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.3)
+
+
+def one_convolution(folder: Path) -> list[str]:
+    """Arguments that choose a network without BatchNorm, whose configuration is written into ``folder``."""
+    (folder / "model").mkdir()
+    network = "{_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 5, padding: 2}"
+    (folder / "model" / "one_convolution.yaml").write_text(network)
+    return [f"--config-dir={folder}", "model=one_convolution"]
 
 
 @dataclass(frozen=True)

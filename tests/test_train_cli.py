@@ -7,14 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY, command, train_py
+from conftest import ROOT, TINY, command, one_convolution, train_py, wait_for_an_epoch
 from omegaconf import OmegaConf
 
 from spt.data.hdf5 import FORMAT, VERSION
@@ -134,14 +133,6 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def wait_for_an_epoch(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Return once a run is in its second epoch or later."""
-    deadline = time.monotonic() + 180
-    while not (folder / "metrics.csv").exists() and time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(0.3)
-
-
 def stopped(folder: Path, number: int, settings: list[str], more: dict[str, str] | None = None) -> tuple[int, str]:
     """Start a run, send it a signal in its second epoch or later; its exit code and what it printed."""
     with subprocess.Popen(
@@ -232,25 +223,13 @@ def test_a_job_that_submitit_stops_is_queued_again_by_it_and_goes_on(calm: Path,
     assert_same(calm, hurt)
 
 
-ONE_CONVOLUTION = """_target_: torch.nn.Conv2d
-in_channels: 1
-out_channels: 1
-kernel_size: 5
-padding: 2
-"""
-"""A network without BatchNorm, whose statistics would be those of each process."""
-
-
 @pytest.mark.slow
 def test_two_nodes_train_the_weights_of_one_process(tmp_path: Path):
-    """torchrun on two nodes, both of this machine, with half of the batch each."""
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "one_convolution.yaml").write_text(ONE_CONVOLUTION)
+    """torchrun on two nodes, both of this machine, with half of the batch each; BatchNorm would see that half alone."""
     settings = [setting for setting in WIDE if not setting.startswith("data.batch_size")]
     settings = [
-        f"--config-dir={tmp_path}",
+        *one_convolution(tmp_path),
         *settings,
-        "model=one_convolution",
         "~callbacks",
         "~logger",
         "baseline_pairs=0",
@@ -341,6 +320,7 @@ def test_unknown_option_is_hydras_own_error():
             "64-true is not supported. Use 32-true, bf16-mixed, 16-mixed.",
         ),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true"),
+        (["+trainer.sync_batchnorm=true"], "trainer.sync_batchnorm=true needs GPUs"),
         (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
         (["trainer.max_epochs=-1", "+trainer.max_time=00:00:00:04"], "gives the learning rate's schedule no end"),
         (["+trainer.check_val_every_n_epoch=5"], "check_val_every_n_epoch=5 never validates in trainer.max_epochs=2"),

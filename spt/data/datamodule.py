@@ -171,8 +171,7 @@ class SpeckleDataModule(LightningDataModule):
         loaders: list[DataLoader[Sample]] = []
         for dataset, on_gpu in map(self._dataset, self.validation_splits):
             order: DistributedSampler[int] = DistributedSampler(dataset, *self._ranks, shuffle=False)
-            settings = self._settings(on_gpu) | {"persistent_workers": False}  # else every split keeps its own workers
-            loaders.append(LateLoader(dataset, sampler=order, **settings))
+            loaders.append(LateLoader(dataset, sampler=order, **self._settings(on_gpu)))
         return loaders
 
     def _dataset(self, name: str) -> tuple[Dataset[Sample], bool]:

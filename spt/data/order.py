@@ -1,6 +1,7 @@
 """The order of training pairs: it follows from (seed, epoch) alone."""
 
 import ctypes
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,21 +45,22 @@ class Handed(Dataset[Sample | UserError]):
             return error
 
 
+M_MMAP_THRESHOLD = -3
+"""An option of glibc (malloc.h): an array of so many bytes or more has memory pages of its own."""
+
+
 def give_memory_back(worker: int) -> None:
     """Let this worker process give large arrays back to the system as soon as they are not needed.
 
-    By default, glibc keeps them for later ones. They rarely fit: after 300 batches of 512 px, a worker held 400 MB.
+    By default, glibc keeps their memory for later arrays. These rarely fit, so that a worker grows with every batch.
 
     Args:
         worker: its number.
     """
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_MMAP_THRESHOLD, 2**20)
-
-
-M_MMAP_THRESHOLD = -3
-"""Name of an option in glibc's malloc.h: from so many bytes on, an array has pages of its own."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # musl has none
+            libc.mallopt(M_MMAP_THRESHOLD, 2**20)
 
 
 class LateLoader(DataLoader[Sample]):

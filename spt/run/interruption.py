@@ -10,8 +10,8 @@ from spt.run.command import Interrupted
 from spt.run.folder import RunFolder
 from spt.run.slurm import requeue
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-"""SIGUSR1 is what SLURM's ``--signal`` is set to: it comes before the time of a job is over."""
+EARLY = getattr(signal, "SIGUSR1", None)
+"""What SLURM's ``--signal`` is set to: it comes before the time of a job is over. Windows has no such signal."""
 
 
 @contextmanager
@@ -30,8 +30,8 @@ def interruptible(folder: RunFolder) -> Iterator[None]:
         raise KeyboardInterrupt
 
     ours = []
-    for number in SIGNALS:
-        if signal.getsignal(number) is signal.SIG_DFL:
+    for number in (signal.SIGTERM, EARLY):
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
             try:
                 signal.signal(number, interrupt)
             except ValueError:  # not in the main thread: the launcher that started it takes care of signals
@@ -43,7 +43,7 @@ def interruptible(folder: RunFolder) -> Iterator[None]:
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise  # a launcher's own; Lightning turns every KeyboardInterrupt into a SystemExit
         stopped_by = received[0] if received else signal.SIGINT
-        queued = requeue() if stopped_by == signal.SIGUSR1 else None
+        queued = requeue() if stopped_by == EARLY else None
         raise Interrupted(_message(folder, queued), 128 + stopped_by) from None
     finally:
         for number in ours:

@@ -45,7 +45,8 @@ def train_job(config: DictConfig, folder: RunFolder, callbacks: Sequence[Callbac
         if before:
             folder.config.write_text(before, encoding="utf-8")
         raise InvalidValue(
-            f"{folder.path} holds a run of other settings, or of an earlier version. Choose another hydra.sweep.dir."
+            f"{folder.path} holds a run of other settings, or of an earlier version. Choose another hydra.sweep.dir "
+            "(of a single run: hydra.run.dir)."
         )
     prepared = prepare(config, folder, callbacks=callbacks)
     prepared.check_continuation()

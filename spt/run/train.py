@@ -106,7 +106,7 @@ def prepare(config: DictConfig, folder: RunFolder, new: bool = False, callbacks:
     parts = build_parts(config, new)
     trainer = build_trainer(config, folder, parts.data.input_shape, callbacks)
     sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-    check_trainer(trainer, str(config.trainer.precision), sweep)
+    check_trainer(trainer, config.trainer, sweep)
     return Prepared(config, folder, parts, trainer, began)
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,20 +61,22 @@ def trainer_arguments(
     }
 
 
-def check_trainer(trainer: Trainer, precision: str, sweep: bool) -> None:
+def check_trainer(trainer: Trainer, configured: Mapping[str, Any], sweep: bool) -> None:
     """Refuse what cannot end well, before data are made.
 
     Args:
-        trainer: as configured.
-        precision: as configured: on a CPU, Lightning takes another one than 16-mixed.
+        trainer: as it was built.
+        configured: its settings; on a CPU, Lightning takes another precision than 16-mixed.
         sweep: whether this is one job of several (``-m``).
     Raises:
         InvalidValue: naming the setting.
     """
     if str(trainer.precision) not in PRECISIONS:
         raise InvalidValue(f"trainer.precision={trainer.precision} is not supported. Use {', '.join(PRECISIONS)}.")
-    if precision == "16-mixed" and trainer.precision != precision:
+    if configured["precision"] == "16-mixed" and trainer.precision != "16-mixed":
         raise InvalidValue("trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true on this CPU.")
+    if configured.get("sync_batchnorm") and trainer.strategy.root_device.type != "cuda":
+        raise InvalidValue("trainer.sync_batchnorm=true needs GPUs: torch has it for no other device. Leave it out.")
     epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
     if epochs == 0:
         raise InvalidValue("trainer.max_epochs=0 trains nothing. Use 1 or more.")

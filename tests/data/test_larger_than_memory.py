@@ -12,13 +12,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, one_convolution, wait_for_an_epoch
 
 from spt.data.hdf5 import FORMAT, VERSION
 
 PAIRS, SIDE = 230_000, 512
-NETWORK = "{_target_: torch.nn.Conv2d, in_channels: 1, out_channels: 1, kernel_size: 5, padding: 2}"
-SETTINGS = ["data=hdf5", "model=one_convolution", "data.batch_size=8", "trainer=cpu", "trainer.precision=32-true"]
+SETTINGS = ["data=hdf5", "data.batch_size=8", "trainer=cpu", "trainer.precision=32-true"]
 SETTINGS += ["trainer.max_epochs=3", "+trainer.limit_train_batches=60", "baseline_pairs=32", "leaks=off"]
 
 
@@ -82,13 +81,11 @@ class Watched:
 
 @pytest.mark.slow
 def test_it_trains_in_two_gigabytes_and_goes_on_after_a_kill(large: Path, tmp_path: Path):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "one_convolution.yaml").write_text(NETWORK)
-    weights = {}
+    network, weights = one_convolution(tmp_path), {}
     for workers in (0, 2, 4):
         run = tmp_path / str(workers)
         settings = [
-            f"--config-dir={tmp_path}",
+            *network,
             *SETTINGS,
             f"data.source.path={large}",
             f"data.workers={workers}",
@@ -96,17 +93,15 @@ def test_it_trains_in_two_gigabytes_and_goes_on_after_a_kill(large: Path, tmp_pa
         ]
         watched = Watched(*settings)
         if workers == 2:  # in the middle of an epoch
-            while not (run / "metrics.csv").exists() and watched.process.poll() is None:
-                time.sleep(0.02)
-            time.sleep(0.3)
+            wait_for_an_epoch(run, watched.process)
             watched.process.send_signal(signal.SIGKILL)
             watched.end()
             assert not (run / "metrics.json").exists(), "the run was over before it was killed: make it longer"
             watched = Watched(f"run={run}")
         output = watched.end()
         assert watched.process.returncode == 0, output
-
-        assert watched.most < 2e9, f"{workers} workers: {watched.most / 1e9:.2f} GB"
+        # 1.1 to 1.3 GB here; 2.0 GB with four workers that keep the memory of their batches
+        assert watched.most < 1.6e9, f"{workers} workers: {watched.most / 1e9:.2f} GB"
         weights[workers] = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     for name, each in weights[0].items():
         assert torch.equal(weights[2][name], each), name

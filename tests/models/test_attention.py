@@ -172,12 +172,22 @@ def test_heads_must_divide_the_inner_width():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
-def test_attention_keeps_the_type_of_its_queries_and_is_no_less_exact(dtype: torch.dtype):
-    """Also under autocast, which would bring float32 back to bfloat16."""
+def test_attention_keeps_the_type_of_its_queries_and_is_no_less_exact(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+):
+    """Also under autocast, which would bring float32 back to bfloat16: torch's kernel is given 32 bits or more."""
+    kernel, seen = F.scaled_dot_product_attention, []
+
+    def watched(*given: torch.Tensor) -> torch.Tensor:
+        seen.append((given[0].dtype, kernel(*given).dtype))
+        return kernel(*given)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", watched)
     q, k, v = (torch.randn(2, 3, n, 4, dtype=dtype, requires_grad=True) for n in (9, 5, 5))
     with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
         out = attend(q, k, v)
     out.sum().backward()
     assert out.dtype == q.grad.dtype == dtype
+    assert seen == [(torch.float64 if dtype == torch.float64 else torch.float32,) * 2]
     exact = (q.double() @ k.double().mT / 2).softmax(-1) @ v.double()
     torch.testing.assert_close(out.double(), exact, atol=torch.finfo(dtype).eps, rtol=torch.finfo(dtype).eps)
