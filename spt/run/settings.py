@@ -227,15 +227,15 @@ def _data_folder(name: str) -> str | None:
 
 
 def _precision(accelerator: str) -> str:
-    """bf16 where the hardware computes it (GPUs, and CPUs with AVX512-BF16 or AMX), fp16 on older GPUs that do that."""
+    """bf16 where the hardware computes it, fp16 on older GPUs with tensor cores (from 7.0 on)."""
     import torch
 
-    if accelerator != "cpu" and torch.cuda.is_available():
-        if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bf16-mixed"
-        return "16-mixed" if torch.cuda.get_device_capability() >= (7, 0) else "32-true"  # from 7.0 on: tensor cores
-    capable = torch.cpu.get_capabilities()
-    return "bf16-mixed" if capable.get("avx512_bf16") or capable.get("amx_bf16") else "32-true"
+    from spt.precision import has_bfloat16
+
+    device = torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")
+    if has_bfloat16(device):
+        return "bf16-mixed"
+    return "16-mixed" if device.type == "cuda" and torch.cuda.get_device_capability() >= (7, 0) else "32-true"
 
 
 def _job(now: str, environment: Mapping[str, str] | None = None) -> str:

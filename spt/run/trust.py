@@ -13,7 +13,7 @@ from spt.run.building import targets
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
-EARLIER = {"lightning.pytorch.callbacks.RichProgressBar"}
+EARLIER = {"lightning.pytorch.callbacks.RichProgressBar", "timm.optim.Muon"}
 """Classes that configs/ named in earlier versions, whose runs can still be opened and continued."""
 
 
