@@ -44,6 +44,10 @@ TINY = [
 """Overrides that make the default configuration train in a second: 32 px, 24 pairs, 3 steps an epoch."""
 
 
+PLAIN = ["~callbacks", "~logger", "baseline_pairs=0"]
+"""Leaves out what takes most of the time of so short a run: pictures, TensorBoard, baselines."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none."""
     if not torch.cuda.is_available():
@@ -81,7 +85,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from spt.run.train import train
 
     run = RunFolder(tmp_path_factory.mktemp("tiny") / "run")
-    config = composed(*TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0")
+    config = composed(*TINY, *PLAIN, "trainer.max_epochs=1")
     run.config.parent.mkdir(parents=True)
     OmegaConf.save(config, run.config)
     train(config, run)

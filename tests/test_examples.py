@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, TINY, command
+from conftest import PLAIN, ROOT, TINY, command
 from PIL import Image
 
 import spt
 
-FAST = [*TINY, "trainer.max_epochs=1", "~callbacks", "~logger", "baseline_pairs=0"]
+FAST = [*TINY, *PLAIN, "trainer.max_epochs=1"]
 
 
 def test_every_example_is_tried_here():

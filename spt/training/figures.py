@@ -158,7 +158,10 @@ class ModelGraph(Callback):
                 # The size checks are constants of the one traced sample, as intended.
                 warnings.simplefilter("ignore", torch.jit.TracerWarning)
                 warnings.simplefilter("ignore", FutureWarning)
-                writer.add_graph(pl_module, self.speckle.to(pl_module.device), use_strict_trace=False)
+                warnings.simplefilter("ignore", UserWarning)  # that a traced network is not traced again
+                speckle = self.speckle.to(pl_module.device)
+                traced = torch.jit.trace(pl_module, speckle, strict=False, check_trace=False)
+                writer.add_graph(traced, speckle)
         except RuntimeError as error:
             log.warning("No model graph in TensorBoard: %s", str(error).splitlines()[0])
         pl_module.train(was_training)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from conftest import ROOT, composed
+from omegaconf import OmegaConf
 from torch import nn
 
 from spt.errors import InvalidValue
@@ -58,8 +59,19 @@ MODELS, LOSSES, HEADS = (
 @cache
 def losses_of(head: str) -> dict[str, nn.Module]:
     """Every loss that goes with a head, as configured there."""
-    built = {name: build(composed(f"loss={name}", f"head={head}").loss) for name in LOSSES}
+    config, built = composed(f"head={head}"), {}
+    for name in LOSSES:
+        content = OmegaConf.load(ROOT / "configs" / "loss" / f"{name}.yaml")
+        content.pop("defaults", None)  # what they choose is the head
+        config.loss = content
+        built[name] = build(config.loss)
     return {name: loss for name, loss in built.items() if head in loss.heads}
+
+
+@cache
+def has_width(name: str) -> bool:
+    """Whether a network of configs/ can be made narrow."""
+    return "width" in composed(f"model={name}").model
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -70,7 +82,7 @@ def losses_of(head: str) -> dict[str, nn.Module]:
 )
 def test_two_steps_of_every_network_with_every_loss_that_fits_the_head(name: str, head: str):
     width = 2 if name.startswith("sa_cnn") else 8
-    narrow = [f"model.width={width}"] if "width" in composed(f"model={name}").model else []
+    narrow = [f"model.width={width}"] if has_width(name) else []
     cfg = composed(f"model={name}", f"head={head}", *narrow)
     model, read = build(cfg.model), build(cfg.head)
     check_model(model, (1, 32, 32), read.channels)

@@ -57,7 +57,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[RunFolder]:
     """Two runs of two epochs that differ in the loss."""
     folders = []
     for loss in ("bce_dice", "dice"):
-        overrides = [f"loss={loss}", "trainer.max_epochs=2"]
+        overrides = [f"loss={loss}", "trainer.max_epochs=2", "~logger"]
         config, folder = composed(*TINY, *overrides), RunFolder(tmp_path_factory.mktemp("runs") / loss)
         folder.config.parent.mkdir(parents=True)
         OmegaConf.save(config, folder.config)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import TINY, composed
+from conftest import PLAIN, TINY, composed
 from omegaconf import DictConfig, OmegaConf
 
 from spt.errors import InvalidValue
@@ -12,7 +12,7 @@ from spt.run import train as verb
 from spt.run.folder import RunFolder
 from spt.run.sweep_jobs import best_value, summary, train_job
 
-BARE = [*TINY, "~callbacks", "~logger", "baseline_pairs=0", "trainer.max_epochs=2"]
+BARE = [*TINY, *PLAIN, "trainer.max_epochs=2"]
 
 
 def job(path: Path, *overrides: str) -> tuple[DictConfig, RunFolder]:

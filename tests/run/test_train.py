@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import TINY, composed
+from conftest import PLAIN, TINY, composed
 from lab_set import write_lab_set
 from lightning import Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
@@ -34,12 +34,8 @@ from spt.training.trainer import log_every_epoch
 THREE_EPOCHS = [*TINY, "trainer.max_epochs=3", "trainer.log_every_n_steps=1", "deterministic=true", "loss=bce_dice"]
 
 
-BARE = ["~callbacks", "~logger", "baseline_pairs=0"]
-"""Leaves out what takes most of the time of so short a run: pictures, TensorBoard, baselines."""
-
-
 def start(folder: Path, *overrides: str) -> tuple[DictConfig, RunFolder]:
-    return composed(*THREE_EPOCHS, *BARE, *overrides), RunFolder(folder)
+    return composed(*THREE_EPOCHS, *PLAIN, *overrides), RunFolder(folder)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +91,7 @@ def test_speckles_and_objects_of_two_sizes(tmp_path: Path):
     ]
     own = [*settings, "trainer.precision=32-true", f"data.source.path={tmp_path / 'lab.h5'}", f"cache={tmp_path}"]
     folder = RunFolder(tmp_path / "run")
-    cfg = composed("data=hdf5", *own, *cut, *correct)
+    cfg = composed("data=hdf5", *own, *cut, *correct, "~callbacks", "~logger")
     folder.config.parent.mkdir(parents=True)
     OmegaConf.save(cfg, folder.config)
     train(cfg, folder)
@@ -132,7 +128,7 @@ def test_a_head_brings_metrics_of_its_logits_and_says_that_its_image_is_no_proba
 
     monkeypatch.setattr(BinaryHead, "logit_metrics", right, raising=False)
     monkeypatch.setattr(BinaryHead, "gives_probabilities", False, raising=False)
-    cfg, folder = composed(*THREE_EPOCHS, "trainer.max_epochs=1"), RunFolder(tmp_path)
+    cfg, folder = composed(*THREE_EPOCHS, "trainer.max_epochs=1", "~logger"), RunFolder(tmp_path)
     train(cfg, folder)
     final = json.loads(folder.metrics.read_text())
     row = next(csv.DictReader(folder.history.open()))
@@ -448,7 +444,7 @@ def test_a_network_on_spectra_from_training_to_new_frames(tmp_path: Path, kind: 
     chosen = ["data=hdf5", f"preparation@data.preparation={kind}", "model.width=4", "loss=bce_dice", "trainer=cpu"]
     own = ["trainer.precision=32-true", "trainer.max_epochs=1", f"data.source.path={tmp_path / 'lab.h5'}"]
     folder = RunFolder(tmp_path / "run")
-    cfg = composed(*chosen, *own, f"cache={tmp_path}")
+    cfg = composed(*chosen, *own, f"cache={tmp_path}", "~callbacks", "~logger")
     folder.config.parent.mkdir(parents=True)
     OmegaConf.save(cfg, folder.config)
     train(cfg, folder)
