@@ -308,6 +308,7 @@ def test_every_option_of_every_file_is_in_the_reference(folder: str, choice: str
         "check_data",
         "complexity",
         "evaluate",
+        "evaluate_twin",
         "export",
         "inspect_speckle",
         "look_inside",

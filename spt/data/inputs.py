@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from spt.data.cache.cached import kept
 from spt.data.files.frames import Frames, digest
 from spt.data.pairs import Pairs
 from spt.data.preparation import Preparation
 from spt.data.preparation.base import PIECE
+from spt.data.preparation.geometry import Size
 from spt.data.settings import describe
 
 SLOW = 2**22
@@ -53,12 +55,24 @@ class PreparedInputs(Frames):
         return digest("inputs", frames, type(self.preparation).__name__, self.preparation.settings(), found)
 
 
-class Unstacked(nn.Module):
+class Unstacked(Preparation):
     """Takes channels that lie one below the other apart again: the preparation of frames that are prepared already."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
+
+    def own_settings(self) -> dict[str, Any]:
+        """The number of channels."""
+        return {"channels": self.channels}
+
+    def input_size(self, frame: Size, image: Size) -> Size:
+        """Height and width of one channel [px]."""
+        return (frame[0] // self.channels, frame[1])
+
+    def steps(self, frame: Size, image: Size) -> list[str]:
+        """In words."""
+        return [f"{self.channels} channels, prepared before"]
 
     def forward(self, stacked: Float[Tensor, "b 1 cp q"]) -> Float[Tensor, "b c p q"]:
         """The network's inputs."""

@@ -5,7 +5,7 @@ import json
 import logging
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,12 @@ ImageScores = dict[str, dict[str, Float[Tensor, " n"]]]
 
 
 def score_baselines(
-    train: Pairs, splits: Mapping[str, Pairs], preparation: Preparation, most_pairs: int, cache: Path | None = None
+    train: Pairs,
+    splits: Mapping[str, Pairs],
+    preparation: Preparation,
+    most_pairs: int,
+    cache: Path | None = None,
+    names: Sequence[str] | None = None,
 ) -> dict[str, dict[str, Scores]]:
     """Fit every baseline on the training pairs and score it on every split.
 
@@ -43,7 +48,8 @@ def score_baselines(
         splits: the splits to score.
         preparation: the network's own.
         most_pairs: of more training pairs only so many are used, evenly spread.
-        cache: folder for the scores of every image; None computes them anew.
+        cache: folder for the scores of every image, of all baselines; None computes them anew.
+        names: of the baselines; None for all.
     Returns:
         Split to baseline to scores.
     """
@@ -57,7 +63,7 @@ def score_baselines(
     values = {name: stored for name, path in files.items() if (stored := _read(path, len(splits[name])))}
     missing = {name: pairs for name, pairs in splits.items() if name not in values}
     if missing:
-        values |= _compute(train, missing, preparation)
+        values |= _compute(train, missing, preparation, names or list(BASELINES))
     for name in missing.keys() & files.keys():
         if values[name].keys() == BASELINES.keys():
             _write(files[name], values[name])
@@ -76,11 +82,13 @@ def score_images(baseline: Baseline, pairs: Pairs) -> dict[str, Float[Tensor, " 
     return {metric: torch.cat([block[metric] for block in blocks]) for metric in blocks[0]}
 
 
-def _compute(train: Pairs, splits: Mapping[str, Pairs], preparation: Preparation) -> dict[str, ImageScores]:
+def _compute(
+    train: Pairs, splits: Mapping[str, Pairs], preparation: Preparation, names: Sequence[str]
+) -> dict[str, ImageScores]:
     values: dict[str, ImageScores] = {name: {} for name in splits}
-    for baseline, fit in BASELINES.items():
+    for baseline in names:
         try:
-            fitted = fit(train, preparation)
+            fitted = BASELINES[baseline](train, preparation)
             scored = {name: score_images(fitted, pairs) for name, pairs in splits.items()}
         except (MemoryError, RuntimeError) as error:  # torch raises both a full memory and LinAlgError as RuntimeError
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -307,7 +307,7 @@ def _scoring(net: Trained, data: Data, request: Request) -> Scoring:
     invariant = isinstance(data.source, SimulatedSpeckles) and data.source.setup.shift_invariant
     cache = Path(net.config.cache).expanduser() if OmegaConf.select(net.config, "cache") else cache_folder()
     retrieves = request.phase_retrieval and invariant
-    return Scoring(predictor, name, data.train, request.baseline_pairs, cache, retrieves, tracked)
+    return Scoring(predictor, name, data.train, request.baseline_pairs, cache, retrieves, track=tracked)
 
 
 def _predictor(net: Trained, device: str) -> Predictor:
@@ -368,7 +368,7 @@ def _objects() -> dict[str, object]:
     return {
         name: build(node)  # type: ignore[arg-type]
         for name, node in files.items()
-        if name != "folder" and "_target_" in node  # a file without one changes another family
+        if name != "folder" and "_target_" in node and "defaults" not in node  # that changes another family
     }
 
 

@@ -116,6 +116,19 @@ class EvaluateConfig:
 
 
 @dataclass
+class EvaluateTwinConfig:
+    """What `configs/evaluate_twin.yaml` may hold."""
+
+    run: str | None = MISSING
+    objects: dict[str, Any] = MISSING
+    binary: list[str] = MISSING
+    images: int = MISSING
+    baseline_pairs: int = MISSING
+    out: str | None = MISSING
+    device: str = MISSING
+
+
+@dataclass
 class LookInsideConfig:
     """What `configs/look_inside.yaml` may hold."""
 
@@ -209,6 +222,7 @@ for name, schema in {
     "check_data_schema": CheckDataConfig,
     "complexity_schema": ComplexityConfig,
     "evaluate_schema": EvaluateConfig,
+    "evaluate_twin_schema": EvaluateTwinConfig,
     "export_schema": ExportConfig,
     "fit_twin_schema": FitTwinConfig,
     "inspect_speckle_schema": InspectSpeckleConfig,

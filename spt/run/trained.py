@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from spt.data.appearance import Ranges, appearance, outside, sentence
@@ -162,10 +162,12 @@ class Trained:
 
         if not self.folder.twin.is_file():
             raise InvalidValue(
-                f"refine=true needs the twin that made the training pairs, and {self.folder.twin} is not there. Train "
-                "with twin@data.twin=fitted, or set refine=false."
+                f"this needs the twin that made the training pairs, and {self.folder.twin} is not there. Train with "
+                "twin@data.twin=fitted; in evaluate.py, predict.py and read_objects.py, refine=false works without one."
             )
-        return open_twin(self.folder.twin)
+        fitted = open_twin(self.folder.twin)
+        fitted.twin.grey = bool(OmegaConf.select(self.config, "data.twin.grey"))
+        return fitted
 
     def _warn(self, speckle: Tensor) -> None:
         if not self.appearance.keys() - self.warned:

@@ -103,7 +103,7 @@ def test_images_are_not_refined_without_a_twin_or_in_tiles(tiny_run: Path, tmp_p
     options = [f"run={tiny_run}", "refine=true", f"input={tmp_path / 'x.npy'}", f"out={tmp_path / 'out'}"]
     ended = command("scripts/predict.py", *options)
     assert ended.code == 2
-    assert "refine=true needs the twin that made the training pairs" in ended.err
+    assert "this needs the twin that made the training pairs" in ended.err
     assert not (tmp_path / "out").exists()
     assert "refine=true takes whole frames. Set tile=none." in command("scripts/predict.py", *options, "tile=auto").err
     assert command("scripts/evaluate.py", *options[:2]).code == 2

@@ -2,6 +2,7 @@
 
 from spt.data.objects.faces import FaceObjects, draw_face
 from spt.data.objects.glyphs import GLYPHS, draw_glyph
+from spt.data.objects.overlaid import BlackAndWhite, OverlaidObjects
 from spt.data.objects.source import ObjectSource
 from spt.data.objects.sparse import SparseObjects, draw_object
 from spt.data.objects.stored import StoredObjects
@@ -9,8 +10,10 @@ from spt.data.objects.strokes import draw_strokes
 
 __all__ = [
     "GLYPHS",
+    "BlackAndWhite",
     "FaceObjects",
     "ObjectSource",
+    "OverlaidObjects",
     "SparseObjects",
     "StoredObjects",
     "draw_face",

@@ -40,7 +40,7 @@ class TwinPairs(Dataset[Sample]):
         simulated: spectra without noise.
         fitted: the twin; its noise is added.
         preparation: its mean and spread bring the spectra to the network's scale.
-        inputs: measured training pairs, with prepared speckles.
+        inputs: measured training pairs, with prepared speckles; None where there are none among the simulated ones.
         measured: their share.
         seed: of the run.
     """
@@ -50,7 +50,7 @@ class TwinPairs(Dataset[Sample]):
         simulated: Simulated,
         fitted: FittedTwin,
         preparation: Spectra,
-        inputs: Pairs,
+        inputs: Pairs | None,
         measured: float,
         seed: int,
     ) -> None:
@@ -74,7 +74,7 @@ class TwinPairs(Dataset[Sample]):
 
     def _pair(self, number: int) -> tuple[Float[Tensor, "c p q"], Float[Tensor, "1 s s"], int]:
         rng = stream(self.seed, "noise", number)
-        if rng.random() < self.measured:
+        if rng.random() < self.measured and self.inputs is not None:
             row = int(rng.integers(len(self.inputs)))
             channels = self.inputs.speckle[[row]].unflatten(1, (self.preparation.channels, -1))[0]
             return channels, images(self.inputs.target[[row]])[0], int(self.inputs.diffuser[row])

@@ -3,21 +3,15 @@
 import logging
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float, UInt8
-from rich.progress import Progress
-from torch import Tensor
-
 from spt.data.files.frames import Frames, digest
 from spt.data.objects import ObjectSource
 from spt.data.pairs import Pairs
 from spt.data.preparation import Spectra
 from spt.data.settings import describe
-from spt.data.streams import stream
 from spt.data.twin.fitting import fit_to_pairs, in_sentences
-from spt.data.twin.jitter import Jitter, affine, new_diffuser
-from spt.data.twin.pairs import Simulated, TwinPairs
+from spt.data.twin.jitter import Jitter
+from spt.data.twin.pairs import TwinPairs
+from spt.data.twin.simulation import simulate
 from spt.errors import InvalidValue
 from spt.optics.twin import FittedTwin, open_twin, save_twin
 
@@ -38,6 +32,8 @@ class TwinTraining:
         a_diffuser: so many objects are behind one diffuser.
         measured: share of the training pairs that are measured ones.
         jitter: how diffusers and objects differ.
+        grey: whether the simulated objects let through the share of light that their grey value says; the fitted twin
+            has a threshold.
     Raises:
         InvalidValue: if a number is out of range.
     """
@@ -50,6 +46,7 @@ class TwinTraining:
         a_diffuser: int = 50,
         measured: float = 0.0,
         jitter: Jitter | None = None,
+        grey: bool = False,
     ) -> None:
         for name, value in (("pairs", pairs), ("a_diffuser", a_diffuser)):
             if value < 1:
@@ -57,7 +54,7 @@ class TwinTraining:
         if not 0 <= measured < 1:
             raise InvalidValue(f"data.twin.measured must lie in [0, 1), got {measured}.")
         self.objects, self.file, self.pairs, self.a_diffuser = objects, file, pairs, a_diffuser
-        self.measured, self.jitter = measured, jitter or Jitter()
+        self.measured, self.jitter, self.grey = measured, jitter or Jitter(), grey
 
     def dataset(self, train: Pairs, inputs: Pairs, preparation: Spectra, seed: int, cache: Path) -> TwinPairs:
         """Fit or open the twin and simulate.
@@ -86,7 +83,11 @@ class TwinTraining:
                 f"{fitted.twin.side} px; here {preparation.grid()}, objects of {train.target.shape[1]} px. Fit it to "
                 "these data, or set data.preparation.reach, size and lags as there."
             )
-        return TwinPairs(self._simulate(fitted, seed), fitted, preparation, inputs, self.measured, seed)
+        fitted.twin.grey = self.grey
+        made = simulate(fitted, self.objects, "train", self.pairs, self.a_diffuser, self.jitter, seed)
+        share = 100 * (1 - self.measured)
+        log.info("Training pairs: %d simulated by the twin, %.0f %% of an epoch.", self.pairs, share)
+        return TwinPairs(made, fitted, preparation, inputs, self.measured, seed)
 
     def _twin(self, train: Pairs, preparation: Spectra, cache: Path) -> FittedTwin:
         if self.file is not None:
@@ -106,34 +107,3 @@ class TwinTraining:
         save_twin(path, fitted)
         log.info("Twin of the set-up, kept in %s:\n%s", path, "\n".join(in_sentences(fitted)))
         return fitted
-
-    @torch.no_grad()
-    def _simulate(self, fitted: FittedTwin, seed: int) -> Simulated:
-        """Spectra and small images of all pairs, without noise."""
-        twin, grid = fitted.twin, fitted.twin.grid
-        spectra = torch.empty(self.pairs, grid.windows**2, *grid.size, dtype=torch.float16)
-        small = torch.empty(self.pairs, grid.blocks, grid.blocks, dtype=torch.float16)
-        drawn = torch.empty(self.pairs, twin.side, twin.side, dtype=torch.uint8)
-        shown = torch.empty_like(drawn)
-        with Progress(transient=True) as progress:
-            task = progress.add_task("Simulating with the twin", total=self.pairs)
-            for start in range(0, self.pairs, self.a_diffuser):
-                rows = range(start, min(start + self.a_diffuser, self.pairs))
-                drawn[rows.start : rows.stop] = torch.from_numpy(self.objects.draw("train", rows, twin.side, seed))
-                objects = self._changed(drawn[rows.start : rows.stop], rows, seed)
-                diffuser = new_diffuser(self.jitter, stream(seed, "medium", start // self.a_diffuser), grid.windows**2)
-                made = twin(objects, diffuser.repeated(len(rows)))
-                spectra[rows.start : rows.stop], small[rows.start : rows.stop] = made[0], made[1]
-                shown[rows.start : rows.stop] = (objects * 255).round().to(torch.uint8)
-                progress.advance(task, len(rows))
-        log.info(
-            "Training pairs: %d simulated by the twin, %.0f %% of an epoch.", self.pairs, 100 * (1 - self.measured)
-        )
-        return Simulated(spectra, small, shown, drawn)
-
-    def _changed(self, drawn: UInt8[Tensor, "b s s"], rows: range, seed: int) -> Float[Tensor, "b s s"]:
-        """Turn, stretch, shear and move objects; the number of the pair decides how."""
-        images = drawn[:, None].float() / 255
-        changes = torch.stack([affine(self.jitter, stream(seed, "augmentation", k), images.shape[-1]) for k in rows])
-        grid = F.affine_grid(changes, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False)[:, 0].clamp(0, 1)

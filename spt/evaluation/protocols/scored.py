@@ -1,7 +1,7 @@
 """Scores of the network and of the simple methods at every point of a plan."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ class Scoring:
         baseline_pairs: training pairs that the baselines use at most.
         cache: folder for the scores of the baselines.
         phase_retrieval: whether phase retrieval is one of the baselines; right for shift-invariant optics.
+        names: of the baselines; None for all.
         track: shows how many points are done.
     """
 
@@ -39,6 +40,7 @@ class Scoring:
     baseline_pairs: int
     cache: Path | None = None
     phase_retrieval: bool = False
+    names: Sequence[str] | None = None
     track: Track = iter
 
 
@@ -92,7 +94,8 @@ def score_plan(plan: Plan, scoring: Scoring) -> ScoredPlan:
     baselines: dict[str, dict[str, Scores]] = {key: {} for key in pairs}
     if scoring.train is not None:
         preparation = scoring.predictor.preparation
-        baselines = score_baselines(scoring.train, pairs, preparation, scoring.baseline_pairs, scoring.cache)
+        most, cache, names = scoring.baseline_pairs, scoring.cache, scoring.names
+        baselines = score_baselines(scoring.train, pairs, preparation, most, cache, names)
         if scoring.phase_retrieval:
             began, method = time.perf_counter(), PhaseRetrieval(scoring.train, preparation)
             for key in scoring.track(pairs):

@@ -72,13 +72,15 @@ class Twin(nn.Module):
         side: of the objects [px].
         grid: of the spectra.
         pitch: first guess of g.
+        grey: whether an object lets through the share of light that its grey value says, ``T = leak + object``. No
+            fit finds this; it is for objects that the set-up could show.
     Source: van Cittert-Zernike theorem for a rough diffuser, Goodman, Speckle Phenomena in Optics (2007), chapter 4.
         Differs: the weights of the windows and the corrections are free maps.
     """
 
-    def __init__(self, side: int, grid: SpectrumGrid, pitch: float) -> None:
+    def __init__(self, side: int, grid: SpectrumGrid, pitch: float, grey: bool = False) -> None:
         super().__init__()
-        self.side, self.grid = side, grid
+        self.side, self.grid, self.grey = side, grid, grey
         self.field = FINE * side + 2 * round(0.29 * FINE * side)
         """Samples of the field on the diffuser, with room for diffraction around the object."""
         windows, size = grid.windows**2, grid.size
@@ -140,7 +142,7 @@ class Twin(nn.Module):
     def intensity(self, objects: Float[Tensor, "b n n"], shift: Float[Tensor, "b 2"]) -> Float[Tensor, "b f f"]:
         """Light on the diffuser; the object is shifted, the illumination is not."""
         fine = F.interpolate(objects[:, None], scale_factor=2 * FINE, mode="bicubic")[:, 0]
-        through = torch.sigmoid(self.slope.exp() * (fine - self.threshold))
+        through = fine.clamp(0, 1) if self.grey else torch.sigmoid(self.slope.exp() * (fine - self.threshold))
         through = F.avg_pool2d(through, 2) + self.leak.exp()
         room = (self.field - FINE * self.side) // 2
         through = F.pad(through.sqrt(), (room,) * 4)

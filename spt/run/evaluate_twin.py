@@ -1,0 +1,131 @@
+"""The verb evaluate twin: a network that was trained with a twin, on any objects behind new diffusers of the twin."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spt.data.inputs import Unstacked
+from spt.data.objects import BlackAndWhite, ObjectSource
+from spt.data.pairs import Pairs
+from spt.data.preparation import Spectra
+from spt.data.twin import TwinTraining, simulated_pairs
+from spt.errors import InvalidValue, UserError
+from spt.evaluation.metrics_file import write_json
+from spt.evaluation.protocols import Plan
+from spt.evaluation.protocols.plan import UNSEEN, Point
+from spt.evaluation.protocols.scored import ScoredPlan, Scoring, score_plan
+from spt.evaluation.protocols.tables import as_json, as_markdown, write_csv
+from spt.evaluation.scoring import draw
+from spt.files import atomic, check_writable
+from spt.run.building import build
+from spt.run.evaluate import Done
+from spt.run.trained import Trained, open_trained
+
+NAME = "twin_objects"
+
+OBJECTS_A_DIFFUSER = 8
+"""Of the test pairs."""
+
+BASELINES = ("mean image", "nearest neighbour", "linear ridge")
+"""Those that need no frame: a twin simulates spectra."""
+
+
+@dataclass(frozen=True)
+class TwinRequest:
+    """What is asked for.
+
+    Args:
+        run: run folder of a network that was trained with a twin.
+        objects: name to objects.
+        binary: names of those that become black and white where the twin's objects let light through or not.
+        images: pairs that are simulated for each kind of objects.
+        baseline_pairs: simulated training pairs that the baselines learn from; 0 leaves the baselines out.
+        out: folder of the results; None for ``evaluation/twin_objects`` in the run folder.
+        device: where the network works.
+    Raises:
+        InvalidValue: if a number is out of range, or ``binary`` names no objects.
+    """
+
+    run: Path
+    objects: Mapping[str, ObjectSource]
+    binary: Sequence[str] = ()
+    images: int = 256
+    baseline_pairs: int = 6000
+    out: Path | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.binary if name not in self.objects]
+        if unknown:
+            raise InvalidValue(f"binary names {', '.join(unknown)}; the objects are {', '.join(self.objects)}.")
+        if self.images < 2 or self.baseline_pairs < 0:
+            raise InvalidValue(
+                f"images must be 2 or more and baseline_pairs 0 or more, got {self.images} and {self.baseline_pairs}."
+            )
+
+
+def evaluate_twin(request: TwinRequest) -> Done:
+    """Simulate objects of each kind behind new diffusers, and score the network and three simple methods.
+
+    The first row shows objects of the training's own kind that did not train.
+
+    Raises:
+        UserError: if there is no such run, or it was trained without a twin. Nothing is written then.
+    """
+    net = open_trained(request.run, request.device)
+    fitted, preparation = net.twin, net.preparation
+    twin: TwinTraining = build(net.config.data.twin)
+    assert isinstance(preparation, Spectra)
+    out = request.out or net.folder.evaluation / NAME
+    check_writable(out)
+
+    def made(name: str, objects: ObjectSource, split: str, count: int, test: bool = True) -> Pairs:
+        a_diffuser = OBJECTS_A_DIFFUSER if test else twin.a_diffuser
+        behind = (a_diffuser, twin.jitter, int(net.config.seed), test)
+        return simulated_pairs(name, fitted, preparation, objects, split, count, *behind)
+
+    points, notes = [], ["Pictures show the spectrum of the middle window in the column of the speckle."]
+    if not twin.grey:
+        notes.append("Objects let light through or not, as the twin was fitted.")
+    for name, objects, split in _kinds(twin.objects, request, grey=twin.grey):
+        try:
+            points.append(Point(name, {UNSEEN: made(name, objects, split, request.images)}))
+        except UserError as error:
+            notes.append(f"{name} is left out: {error}")
+    train = None
+    if request.baseline_pairs:
+        train = made("train", twin.objects, "train", min(request.baseline_pairs, twin.pairs), test=False)
+    predictor = replace(net.predictor(), preparation=Unstacked(preparation.channels))
+    scoring = Scoring(predictor, type(net.model).__name__, train, request.baseline_pairs, names=BASELINES)
+    plan = Plan(NAME, "objects behind simulated diffusers of the twin", points, notes=notes)
+    return _written(score_plan(plan, scoring), net, preparation.channels, out)
+
+
+def _kinds(trained: ObjectSource, request: TwinRequest, grey: bool) -> list[tuple[str, ObjectSource, str]]:
+    """Name, objects and split: those of the training's own kind first."""
+    kinds = [("as in the training", trained, "test_seen")]
+    if trained.count("val_class") != 0:
+        kinds.append(("left-out classes", trained, "val_class"))
+    for name, objects in request.objects.items():
+        kinds.append((name, BlackAndWhite(objects) if name in request.binary and not grey else objects, "test_seen"))
+    return kinds
+
+
+def _written(scored: ScoredPlan, net: Trained, channels: int, out: Path) -> Done:
+    """Write tables and pictures.
+
+    Raises:
+        InvalidValue: if predictions are not finite, after everything was written.
+    """
+    write_json(out / "evaluation.json", {NAME: as_json(scored)})
+    with atomic(out / "report.md") as part:
+        part.write_text(as_markdown([scored], f"{scored.network} of {net.folder.path}."))
+    write_csv(out / f"{NAME}.csv", scored)
+    for (number, kind), result in scored.results.items():
+        pairs = scored.plan.points[number].pairs[kind]
+        middle = pairs.speckle[:].unflatten(1, (channels, -1))[:, (channels - 1) // 2]
+        shown = replace(pairs, speckle=middle - middle.amin())
+        draw(out / "figures", scored.network, shown, result, pairs.name.replace(" ", "_"), reliability=False)
+    if scored.faults:
+        raise InvalidValue("\n".join([*scored.faults, f"Their scores are null in {out / 'evaluation.json'}."]))
+    return Done(NAME, [scored], out)
