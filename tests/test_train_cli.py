@@ -130,6 +130,8 @@ def test_unknown_option_is_hydras_own_error():
         ),
         (["trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true"),
         (["+trainer.sync_batchnorm=true"], "trainer.sync_batchnorm=true needs GPUs"),
+        (["trainer=ddp", "trainer.devices=1", "trainer.num_nodes=2"], "nothing says where the other nodes are"),
+        (["optimizer.lr=0"], "optimizer.lr=0 trains nothing"),
         (["trainer.max_epochs=0"], "trainer.max_epochs=0 trains nothing"),
         (["trainer.max_epochs=-1", "+trainer.max_time=00:00:00:04"], "gives the learning rate's schedule no end"),
         (["+trainer.check_val_every_n_epoch=5"], "check_val_every_n_epoch=5 never validates in trainer.max_epochs=2"),

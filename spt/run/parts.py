@@ -104,9 +104,13 @@ def check_schedule(parts: Parts) -> None:
     """Build optimizer and scheduler once, for ten steps.
 
     Raises:
-        InvalidValue: if torch refuses a value of theirs.
+        InvalidValue: if torch refuses a value of theirs, or the learning rate is 0.
     """
     try:
-        parts.scheduler(parts.optimizer(parameter_groups(parts.model)), 10)
+        optimizer = parts.optimizer(parameter_groups(parts.model))
+        rate = optimizer.param_groups[0]["lr"]
+        parts.scheduler(optimizer, 10)
     except refusals() as error:
         raise InvalidValue(f"optimizer or scheduler: {error}") from error
+    if rate == 0:
+        raise InvalidValue("optimizer.lr=0 trains nothing. Use more than 0.")

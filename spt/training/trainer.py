@@ -1,6 +1,7 @@
 """The Lightning trainer with the callbacks that every run has."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.strategies import ParallelStrategy
 
 from spt.errors import InvalidValue
 from spt.training.callbacks import EpochSeed, History, Speed, TrainingLoss
@@ -77,6 +80,13 @@ def check_trainer(trainer: Trainer, configured: Mapping[str, Any], sweep: bool) 
         raise InvalidValue("trainer.precision=16-mixed needs a GPU. Use bf16-mixed or 32-true on this CPU.")
     if configured.get("sync_batchnorm") and trainer.strategy.root_device.type != "cuda":
         raise InvalidValue("trainer.sync_batchnorm=true needs GPUs: torch has it for no other device. Leave it out.")
+    parallel = trainer.strategy if isinstance(trainer.strategy, ParallelStrategy) else None
+    unlaunched = parallel is not None and isinstance(parallel.cluster_environment, LightningEnvironment)
+    if trainer.num_nodes > 1 and unlaunched and "MASTER_ADDR" not in os.environ:
+        raise InvalidValue(
+            f"trainer.num_nodes={trainer.num_nodes}, but nothing says where the other nodes are: this process would "
+            "wait for them for ever. Start it with torchrun or SLURM (docs/cluster.md), or set trainer.num_nodes=1."
+        )
     epochs, every = trainer.max_epochs, trainer.check_val_every_n_epoch
     if epochs == 0:
         raise InvalidValue("trainer.max_epochs=0 trains nothing. Use 1 or more.")
