@@ -18,6 +18,7 @@ from spt.errors import InvalidValue
 from spt.heads import Head
 from spt.losses import check_head, minimum_size
 from spt.metrics.image import SSIM_WINDOW
+from spt.optics.twin import open_twin
 from spt.run.building import build, refusals
 from spt.run.sizes import check_sizes
 from spt.training.initial import load_weights, set_output_prior, share_of_light
@@ -53,6 +54,8 @@ def build_parts(config: DictConfig, new: bool = True) -> Parts:
     check_sizes(copy.deepcopy(model).eval(), data)
     if data.twin is not None:
         check_twin(data.preparation, data.object_size)
+        if new and data.twin.file is not None:  # a run that goes on has a twin of its own
+            open_twin(Path(data.twin.file).expanduser())
     check_model(model, data.input_shape, head.channels, data.batch_size)
     check_loss(loss, head, data.object_size)
     if new and config.weights:

@@ -14,11 +14,12 @@ from omegaconf import OmegaConf
 import spt
 import spt.data.twin.fitting as fitting
 from spt.data.objects import SparseObjects
-from spt.errors import InvalidValue
+from spt.errors import InvalidValue, UserError
 from spt.metrics import pcc
 from spt.optics.twin import Stage, open_twin
 from spt.run.continuing import continue_run
 from spt.run.folder import RunFolder
+from spt.run.parts import build_parts
 from spt.run.train import train
 
 BARE = ["~callbacks", "~logger", "baseline_pairs=0", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=1"]
@@ -117,3 +118,12 @@ def test_objects_that_choose_the_epoch_are_not_simulated(folder: RunFolder, tmp_
     with pytest.raises(InvalidValue, match=r"val_seen.* shows simulated object 5. Leave these objects out"):
         train(OmegaConf.load(folder.config), folder)
     assert not folder.last.exists()
+
+
+def test_a_file_that_is_no_twin_is_refused_before_frames_are_read(folder: RunFolder, tmp_path: Path):
+    for name, message in (("nowhere.h5", "is not there. Fit a twin first"), ("x.h5", "cannot be read as a twin")):
+        (tmp_path / "x.h5").write_bytes(b"no twin")
+        config = OmegaConf.load(folder.config)
+        config.data.twin.file = str(tmp_path / name)
+        with pytest.raises(UserError, match=message):
+            build_parts(config)
