@@ -107,7 +107,9 @@ def _kinds(trained: ObjectSource, request: TwinRequest, grey: bool) -> list[tupl
     if trained.count("val_class") != 0:
         kinds.append(("left-out classes", trained, "val_class"))
     for name, objects in request.objects.items():
-        kinds.append((name, BlackAndWhite(objects) if name in request.binary and not grey else objects, "test_seen"))
+        if objects != trained:
+            shown = BlackAndWhite(objects) if name in request.binary and not grey else objects
+            kinds.append((name, shown, "test_seen"))
     return kinds
 
 
