@@ -50,7 +50,7 @@ def test_jobs_in_other_processes_end_with_the_table(tmp_path: Path, launcher: st
     assert "Traceback" not in done.stderr
 
 
-LONGER = [*TINY, *PLAIN, "data.source.train=320", "trainer.max_epochs=3", "deterministic=true"]
+LONGER = [*TINY, *PLAIN, "data.source.train=320", "trainer.max_epochs=4", "deterministic=true"]
 """Long enough to be killed between its first epoch and its end."""
 
 WITH_PICTURES = [setting for setting in LONGER if setting not in PLAIN]

@@ -34,6 +34,17 @@ def resized(images: Float[Tensor, "*b h w"], size: int | tuple[int, int]) -> Flo
         return down @ images @ across.T
 
 
+def warped(images: Float[Tensor, "n h w"], changes: Float[Tensor, "n 2 3"]) -> Float[Tensor, "n h w"]:
+    """Turn, scale, shear and move each of several images, bilinearly; beyond its edge an image is 0.
+
+    Args:
+        images: any.
+        changes: from places (x, y, 1) of the result to places (x, y) of the image; half an image is 1.
+    """
+    grid = F.affine_grid(changes, [len(images), 1, *images.shape[1:]], align_corners=False)
+    return F.grid_sample(images[:, None], grid, align_corners=False)[:, 0]
+
+
 def _weights(samples: int, pixels: int) -> Float[Tensor, "p s"]:
     return _overlap(samples, pixels, samples / pixels) if pixels <= samples else _bilinear(samples, pixels)
 

@@ -331,20 +331,35 @@ def _evaluated(name: str, plans: Sequence[Plan], net: Trained, scoring: Scoring,
         InvalidValue: if predictions are not finite, after everything was written.
     """
     scored, out = [score_plan(plan, scoring) for plan in plans], request.folder(net.folder.path, name)
-    for earlier in (out / "figures").glob("*.png"):
-        earlier.unlink()
-    content = {each.plan.name: as_json(each) for each in scored}
-    write_json(out / "evaluation.json", content)
-    text = as_markdown(scored, f"{scoring.name} of {net.folder.path}.")
-    with atomic(out / "report.md") as part:
-        part.write_text(text)
+    content, text = write_tables(scored, out, f"{scoring.name} of {net.folder.path}.")
     drawn: dict[str, Path] = {}
     for each in scored:
-        write_csv(out / f"{each.plan.name}.csv", each)
         drawn |= _pictures(each, out)
     write_event_file(out, OWN, {f"{name}/{tag}": path for tag, path in drawn.items()}, {f"{name}/report": text})
     if request.own and net.folder.metrics.is_file() and not is_bundled(net.folder.path):
         add_protocol(net.folder.metrics, f"{name}{request.way}", content)
+    return done(name, scored, out)
+
+
+def write_tables(scored: Sequence[ScoredPlan], out: Path, heading: str) -> tuple[dict[str, Any], str]:
+    """Write the tables of one protocol and remove the pictures of an earlier evaluation; what was written."""
+    for earlier in (out / "figures").glob("*.png"):
+        earlier.unlink()
+    content, text = {each.plan.name: as_json(each) for each in scored}, as_markdown(scored, heading)
+    write_json(out / "evaluation.json", content)
+    with atomic(out / "report.md") as part:
+        part.write_text(text)
+    for each in scored:
+        write_csv(out / f"{each.plan.name}.csv", each)
+    return content, text
+
+
+def done(name: str, scored: Sequence[ScoredPlan], out: Path) -> Done:
+    """What was evaluated, once everything is written.
+
+    Raises:
+        InvalidValue: if predictions are not finite.
+    """
     faults = [fault for each in scored for fault in each.faults]
     if faults:
         raise InvalidValue("\n".join([*faults, f"Their scores are null in {out / 'evaluation.json'}."]))

@@ -5,21 +5,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spt.data.inputs import Unstacked
-from spt.data.objects import BlackAndWhite, ObjectSource
-from spt.data.pairs import Pairs
+from spt.data.objects import BlackAndWhite, ObjectSource, OverlaidObjects, StoredObjects
 from spt.data.preparation import Spectra
-from spt.data.twin import TwinTraining, simulated_pairs
+from spt.data.twin import Simulation, TwinTraining
 from spt.errors import InvalidValue, UserError
-from spt.evaluation.metrics_file import write_json
 from spt.evaluation.protocols import Plan
 from spt.evaluation.protocols.plan import UNSEEN, Point
 from spt.evaluation.protocols.scored import ScoredPlan, Scoring, score_plan
-from spt.evaluation.protocols.tables import as_json, as_markdown, write_csv
 from spt.evaluation.scoring import draw
-from spt.files import atomic, check_writable
+from spt.files import check_writable
 from spt.run.building import build
-from spt.run.evaluate import Done
+from spt.run.evaluate import Done, done, write_tables
 from spt.run.trained import Trained, open_trained
+from spt.run.trust import CONFIGS
 
 NAME = "twin_objects"
 
@@ -55,7 +53,8 @@ class TwinRequest:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.binary if name not in self.objects]
+        families = {path.stem for path in (CONFIGS / "objects").glob("*.yaml")}  # one of them may be left out
+        unknown = [name for name in self.binary if name not in families | self.objects.keys()]
         if unknown:
             raise InvalidValue(f"binary names {', '.join(unknown)}; the objects are {', '.join(self.objects)}.")
         if self.images < 2 or self.baseline_pairs < 0:
@@ -79,22 +78,23 @@ def evaluate_twin(request: TwinRequest) -> Done:
     out = request.out or net.folder.evaluation / NAME
     check_writable(out)
 
-    def made(name: str, objects: ObjectSource, split: str, count: int, test: bool = True) -> Pairs:
-        a_diffuser = OBJECTS_A_DIFFUSER if test else twin.a_diffuser
-        behind = (a_diffuser, twin.jitter, int(net.config.seed), test)
-        return simulated_pairs(name, fitted, preparation, objects, split, count, *behind)
-
+    seed = int(net.config.seed)
+    new = Simulation(fitted, twin.jitter, OBJECTS_A_DIFFUSER, seed)
     points, notes = [], ["Pictures show the spectrum of the middle window in the column of the speckle."]
     if not twin.grey:
         notes.append("Objects let light through or not, as the twin was fitted.")
     for name, objects, split in _kinds(twin.objects, request, grey=twin.grey):
         try:
-            points.append(Point(name, {UNSEEN: made(name, objects, split, request.images)}))
+            count = _count(objects, split, request.images)
+            _refuse_trained(objects, split, count, twin.objects, seed)
+            points.append(Point(name, {UNSEEN: new.pairs(name, preparation, objects, split, count, test=True)}))
         except UserError as error:
             notes.append(f"{name} is left out: {error}")
     train = None
     if request.baseline_pairs:
-        train = made("train", twin.objects, "train", min(request.baseline_pairs, twin.pairs), test=False)
+        count = min(request.baseline_pairs, twin.pairs)
+        trained = Simulation(fitted, twin.jitter, twin.a_diffuser, seed)
+        train = trained.pairs("train", preparation, twin.objects, "train", count, test=False)
     predictor = replace(net.predictor(), preparation=Unstacked(preparation.channels))
     scoring = Scoring(predictor, type(net.model).__name__, train, request.baseline_pairs, names=BASELINES)
     plan = Plan(NAME, "objects behind simulated diffusers of the twin", points, notes=notes)
@@ -113,21 +113,43 @@ def _kinds(trained: ObjectSource, request: TwinRequest, grey: bool) -> list[tupl
     return kinds
 
 
+def _count(objects: ObjectSource, split: str, images: int) -> int:
+    """At most as many as there are objects.
+
+    Raises:
+        InvalidValue: if the split has none.
+    """
+    there = objects.count(split)
+    if there == 0:
+        raise InvalidValue(f"its split {split} has no objects.")
+    return images if there is None else min(images, there)
+
+
+def _refuse_trained(objects: ObjectSource, split: str, count: int, twin: ObjectSource, seed: int) -> None:
+    """Refuse stored objects that trained; objects that are drawn are never drawn again.
+
+    Raises:
+        InvalidValue: saying how many.
+    """
+    trained = twin.objects if isinstance(twin, OverlaidObjects) else twin
+    if not isinstance(trained, StoredObjects) or not isinstance(objects, StoredObjects):
+        return
+    known = trained.contents("train", range(trained.count("train") or 0), seed)
+    again = set(known) & set(objects.contents(split, range(count), seed))
+    if again:
+        raise InvalidValue(f"{len(again)} of its objects trained the network.")
+
+
 def _written(scored: ScoredPlan, net: Trained, channels: int, out: Path) -> Done:
     """Write tables and pictures.
 
     Raises:
         InvalidValue: if predictions are not finite, after everything was written.
     """
-    write_json(out / "evaluation.json", {NAME: as_json(scored)})
-    with atomic(out / "report.md") as part:
-        part.write_text(as_markdown([scored], f"{scored.network} of {net.folder.path}."))
-    write_csv(out / f"{NAME}.csv", scored)
+    write_tables([scored], out, f"{scored.network} of {net.folder.path}.")
     for (number, kind), result in scored.results.items():
         pairs = scored.plan.points[number].pairs[kind]
         middle = pairs.speckle[:].unflatten(1, (channels, -1))[:, (channels - 1) // 2]
         shown = replace(pairs, speckle=middle - middle.amin())
         draw(out / "figures", scored.network, shown, result, pairs.name.replace(" ", "_"), reliability=False)
-    if scored.faults:
-        raise InvalidValue("\n".join([*scored.faults, f"Their scores are null in {out / 'evaluation.json'}."]))
-    return Done(NAME, [scored], out)
+    return done(NAME, [scored], out)

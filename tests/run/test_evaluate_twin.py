@@ -1,9 +1,12 @@
 """evaluate_twin: other objects behind simulated diffusers of the twin that a network was trained with."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import Ended, command, composed
@@ -14,7 +17,7 @@ import spt
 import spt.data.twin.fitting as fitting
 from spt.data.inputs import Unstacked
 from spt.data.objects import SparseObjects
-from spt.data.twin import Jitter, simulated_pairs
+from spt.data.twin import Jitter, Simulation
 from spt.optics.twin import Stage
 from spt.run.building import build
 from spt.run.folder import RunFolder
@@ -68,8 +71,9 @@ def test_every_kind_of_objects_is_a_column_beside_the_simple_methods(run: Path, 
 def test_the_network_sees_what_it_would_see_in_training(run: Path):
     """Pairs of the training, as this command makes them, are those of the training: same inputs, same objects."""
     net = spt.load(run)
-    behind = (net.twin, net.preparation, SparseObjects(), "train", 32, 50, Jitter(), int(net.config.seed))
-    pairs = simulated_pairs("train", *behind, test=False)
+    simulation = Simulation(net.twin, Jitter(), 50, int(net.config.seed))
+    shown = (net.preparation, SparseObjects(), "train", 32)
+    pairs = simulation.pairs("train", *shown, test=False)
     assert pairs.speckle.shape == (32, 320, 32)
     assert pairs.target.dtype == torch.uint8
     data = build(net.config.data)
@@ -78,9 +82,48 @@ def test_the_network_sees_what_it_would_see_in_training(run: Path):
     trained = data.simulated.__getitems__(list(range(32)))
     assert torch.equal(Unstacked(10)(pairs.speckle[:][:, None]), trained["speckle"])
     assert torch.equal(pairs.images(), trained["target"])
-    again = simulated_pairs("test", *behind, test=True)
+    again = simulation.pairs("test", *shown, test=True)
     assert not set(again.diffuser.tolist()) & set(pairs.diffuser.tolist())
     assert torch.equal(again.target, torch.from_numpy(SparseObjects().draw("train", range(32), 28, 0)))
+
+
+def test_diffusers_and_noise_of_tests_are_those_of_no_training(run: Path):
+    """Objects that jitter leaves alone: what differs is the diffuser, and then the noise."""
+    net = spt.load(run)
+    simulation = Simulation(net.twin, Jitter(changed=0.0), 50, int(net.config.seed))
+    trained, test = (simulation.predict(SparseObjects(), "train", 8, test) for test in (False, True))
+    assert torch.equal(trained.objects, test.objects)
+    assert (trained.spectra - test.spectra).abs().mean() > 0.01
+    same = replace(simulation, jitter=Jitter(scale=0, shift=0, halo=0, gain=0, blur=0, weights=0, light=0, changed=0))
+    noise = [same.pairs("x", net.preparation, SparseObjects(), "train", 8, test).speckle for test in (False, True)]
+    assert (noise[0] - noise[1]).abs().mean() > 0.1
+
+
+def test_pictures_of_an_earlier_evaluation_are_gone_and_a_family_can_be_left_out(run: Path, tmp_path: Path):
+    asked = [f"run={run}", "images=4", "baseline_pairs=0", f"out={tmp_path}", "~objects.mnist", "~objects.omniglot"]
+    assert command("scripts/evaluate_twin.py", *asked).code == 0
+    assert (tmp_path / "figures/faces.png").is_file()
+    ended = command("scripts/evaluate_twin.py", *asked, "~objects.faces")
+    assert ended.code == 0, ended.err
+    assert not (tmp_path / "figures/faces.png").exists()
+
+
+def test_stored_objects_that_trained_are_left_out_and_there_are_no_more_than_there_are(run: Path, tmp_path: Path):
+    """A run that says it was trained on digits; other settings show the same digits among others."""
+    digits = np.random.default_rng(0).integers(0, 256, (60, 28, 28), np.uint8)
+    np.savez(tmp_path / "digits.npz", images=digits)
+    stored = {"_target_": "spt.data.objects.StoredObjects", "path": str(tmp_path / "digits.npz"), "white": 255}
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    config = OmegaConf.load(copy / ".hydra/config.yaml")
+    config.data.twin.objects = {**stored, "validation_share": 0.4}
+    OmegaConf.save(config, copy / ".hydra/config.yaml")
+    mine = ["+objects@objects.mine=folder", f"objects.mine.path={tmp_path / 'digits.npz'}", "objects.mine.white=255"]
+    ended = command("scripts/evaluate_twin.py", f"run={copy}", *SHORT, *mine, "objects.mine.validation_share=0.7")
+    assert ended.code == 0, ended.err
+    assert re.search(r"mine is left out: \d+ of its objects trained the network", ended.out)
+    found = json.loads((copy / "evaluation/twin_objects/evaluation.json").read_text())["twin_objects"]
+    assert found["points"][0]["network"]["unseen"]["pcc"]["n"] == 12, "half of the 24 that validate"
 
 
 def test_grey_objects_let_through_what_their_level_says(run: Path):

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import UInt8
 
 from spt.data.objects.source import ObjectSource
 from spt.data.streams import stream
 from spt.errors import InvalidValue
-from spt.optics.resampling import resized
+from spt.optics.resampling import resized, warped
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,9 @@ class OverlaidObjects(ObjectSource):
         return {**own, "objects": self.objects.describe()}
 
     def count(self, split: str) -> int | None:
-        """Without limit where there are objects."""
-        return 0 if self.objects.count(split) == 0 else None
+        """So many that no object is in two scenes; without limit where the objects have none."""
+        there = self.objects.count(split)
+        return None if there is None else there // self.layers
 
     def identify(self, split: str, numbers: Sequence[int], seed: int) -> list[int]:
         """By the first object: a scene of objects that train is never one of objects that do not."""
@@ -83,9 +83,7 @@ def _moved(painted: UInt8[torch.Tensor, "n h w"], rng: np.random.Generator) -> t
         y, x = rng.uniform(-0.7, 0.7, 2)
         cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
         changes.append([[cos, -sin, x], [sin, cos, y]])
-    images = painted[:, None].float() / 255
-    grid = F.affine_grid(torch.tensor(changes, dtype=torch.float32), list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)[:, 0]
+    return warped(painted.float() / 255, torch.tensor(changes, dtype=torch.float32))
 
 
 @dataclass(frozen=True)

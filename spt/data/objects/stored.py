@@ -87,6 +87,10 @@ class StoredObjects(ObjectSource):
         """Sub-folder or label of each image; empty where the files have none."""
         return [self._items[k].label for k in self.identify(split, numbers, seed)]
 
+    def contents(self, split: str, numbers: Sequence[int], seed: int) -> list[bytes]:
+        """A digest of the stored image of each object, whatever is made of it: equal images have equal ones."""
+        return [self._digests[k] for k in self.identify(split, numbers, seed)]
+
     def draw(self, split: str, numbers: Sequence[int], size: int, seed: int) -> UInt8[np.ndarray, "n h w"]:
         """Read images, their middle square scaled to ``size`` px."""
         return np.stack([self._draw_one(k, size) for k in self.identify(split, numbers, seed)])

@@ -3,7 +3,7 @@
 from spt.data.twin.fitting import check_twin, fit_to_pairs, in_sentences
 from spt.data.twin.jitter import Jitter
 from spt.data.twin.pairs import TwinPairs
-from spt.data.twin.simulation import simulated_pairs
+from spt.data.twin.simulation import Simulation
 from spt.data.twin.training import TwinTraining
 
-__all__ = ["Jitter", "TwinPairs", "TwinTraining", "check_twin", "fit_to_pairs", "in_sentences", "simulated_pairs"]
+__all__ = ["Jitter", "Simulation", "TwinPairs", "TwinTraining", "check_twin", "fit_to_pairs", "in_sentences"]

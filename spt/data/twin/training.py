@@ -11,7 +11,7 @@ from spt.data.settings import describe
 from spt.data.twin.fitting import fit_to_pairs, in_sentences
 from spt.data.twin.jitter import Jitter
 from spt.data.twin.pairs import TwinPairs
-from spt.data.twin.simulation import simulate
+from spt.data.twin.simulation import Simulation
 from spt.errors import InvalidValue
 from spt.optics.twin import FittedTwin, open_twin, save_twin
 
@@ -84,7 +84,7 @@ class TwinTraining:
                 "these data, or set data.preparation.reach, size and lags as there."
             )
         fitted.twin.grey = self.grey
-        made = simulate(fitted, self.objects, "train", self.pairs, self.a_diffuser, self.jitter, seed)
+        made = Simulation(fitted, self.jitter, self.a_diffuser, seed).predict(self.objects, "train", self.pairs)
         share = 100 * (1 - self.measured)
         log.info("Training pairs: %d simulated by the twin, %.0f %% of an epoch.", self.pairs, share)
         return TwinPairs(made, fitted, preparation, inputs, self.measured, seed)

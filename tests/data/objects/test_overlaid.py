@@ -50,6 +50,14 @@ def test_a_split_without_objects_has_no_scenes():
     assert scenes.count("train") is None
 
 
+def test_there_are_so_many_scenes_that_no_two_share_an_object():
+    class Twenty(SparseObjects):
+        def count(self, split):
+            return 20
+
+    assert OverlaidObjects(Twenty(), layers=8).count("test_seen") == 2
+
+
 @pytest.mark.parametrize("setting", [{"layers": 0}, {"plain": 1.5}, {"shade": -0.1}])
 def test_settings_out_of_range(setting):
     (name,) = setting
